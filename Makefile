@@ -1,0 +1,60 @@
+.DEFAULT_GOAL := help
+.PHONY: help run dev test lint types bench check lock format translations clean ready-run ready-test
+
+BIN := .venv/bin
+PORT ?= 8000
+# loadscope keeps a module's tests in one worker, so that its servers and fixtures are set up once.
+PYTEST_ARGS ?= -n 2 --dist loadscope
+export PORT
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ready-run ## the product with demo data on http://acme.localhost:8000 (PORT= moves it)
+	@exec deploy/run.sh
+
+dev: ready-test ## the same, with reloader and debug toolbar
+	@exec deploy/run.sh dev
+
+test: ready-test ## every test, with what it needs (PYTEST_ARGS= narrows it)
+	@tests/servers/install.sh
+	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+
+lint: ready-test ## style of code and templates
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/djlint --lint --quiet auth saas
+
+types: ready-test ## mypy, strict
+	$(BIN)/mypy
+
+check: lint types test ## what CI runs
+
+bench: ready-test ## what a request costs, against the floor
+	$(BIN)/python -m tests.bench
+
+format: ready-test ## rewrite the code in the agreed style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+translations: ready-test ## collect the strings, merge them into the catalogues, compile
+	$(BIN)/pybabel extract --mapping pyproject.toml --keywords lazy_gettext --no-location --omit-header \
+		--output saas/translations/messages.pot tenants auth saas
+	$(BIN)/pybabel update --no-fuzzy-matching --input-file saas/translations/messages.pot --output-dir saas/translations
+	$(BIN)/pybabel compile --directory saas/translations
+
+# The test lock is resolved under the runtime lock, so that one installation of it gives both.
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade
+lock: ready-test ## resolve pyproject.toml again into both lock files
+	$(LOCK) pyproject.toml --output-file requirements.lock
+	$(LOCK) pyproject.toml --group dev --constraints requirements.lock --output-file tests/requirements.lock
+
+clean: ## remove what was made here, but not the database in var/
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+ready-run:
+	@deploy/bootstrap.sh run
+
+ready-test:
+	@deploy/bootstrap.sh test
