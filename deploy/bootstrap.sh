@@ -19,6 +19,15 @@ holds() { stamp "$2" | cmp -s - ".venv/installed-$1" && .venv/bin/python -c '' 2
 
 holds "$mode" "$lock" && exit 0
 
+# One at a time: `make run` and `make test` may be started side by side. What an interrupted run left behind ends first.
+if command -v flock >/dev/null; then
+    exec 9<deploy/bootstrap.sh
+    flock -n 9 || { say "waiting for another one"; flock 9; }
+    holds "$mode" "$lock" && exit 0
+fi
+
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+
 find_python() {
     for candidate in ${PYTHON:-} python3 python3.13 python3.12 python3.11; do
         if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
@@ -26,7 +35,7 @@ find_python() {
             return
         fi
     done
-    die "Python 3.11 or newer is needed; found: $(python3 --version 2>&1 || echo none). Set PYTHON=/path/to/python3."
+    die "Python 3.11 or newer is needed; found: $(python3 --version 2>/dev/null || echo none). Set PYTHON=/path/to/python3."
 }
 
 as_root() {
@@ -73,7 +82,7 @@ fi
 rm -f .venv/installed-*
 
 say "installing $(grep -c == "$lock") packages from $lock (about a minute)"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock" ||
+.venv/bin/python -m pip install --quiet --use-pep517 --require-hashes -r "$lock" ||
     die "the installation failed; run it again, a half-made .venv is replaced."
 
 if [ "$mode" = test ]; then stamp requirements.lock >.venv/installed-run; fi
