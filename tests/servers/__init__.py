@@ -18,6 +18,7 @@ def require(start: Callable[[], Server]) -> Server:
     try:
         return start()
     except ServerMissingError as error:
-        if os.environ.get("CI", "").lower() in {"1", "true", "yes"}:
-            pytest.fail(str(error), pytrace=False)
-        pytest.skip(str(error))
+        reason = str(error)
+    if os.environ.get("CI", "").lower() in {"1", "true", "yes"}:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
