@@ -5,10 +5,13 @@ set -u
 
 has_postgres() { command -v pg_ctl >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
 has_chromium() { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
+# Playwright's driver is linked against it, and a minimal Debian lacks it.
+has_libatomic() { ! command -v dpkg || ls /usr/lib/*/libatomic.so.1 || ls /usr/lib/libatomic.so.1; } >/dev/null 2>&1
 
 missing=
 has_postgres || missing="$missing postgresql"
 has_chromium || missing="$missing chromium"
+has_libatomic || missing="$missing libatomic1"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ]; then sudo=
@@ -29,10 +32,12 @@ if [ ! -e $policy ]; then
     trap 'exit 130' INT TERM
 fi
 
+log=$(mktemp)
 echo "servers: installing Debian's packages:$missing"
 $sudo apt-get update -qq || echo "servers: apt-get update failed, going on with the lists that are here"
 for package in $missing; do
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" >/dev/null ||
-        echo "servers: could not install $package"
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" >"$log" 2>&1 ||
+        { echo "servers: could not install $package:"; tail -n 5 "$log"; }
 done
+rm -f "$log"
 exit 0
