@@ -44,7 +44,7 @@ translations: ready-test ## collect the strings, merge them into the catalogues,
 	$(BIN)/pybabel compile --directory saas/translations
 
 # The test lock is resolved under the runtime lock, so that one installation of it gives both.
-LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade
 lock: ready-test ## resolve pyproject.toml again into both lock files
 	$(LOCK) pyproject.toml --output-file requirements.lock
 	$(LOCK) pyproject.toml --group dev --constraints requirements.lock --output-file tests/requirements.lock
