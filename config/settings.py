@@ -1,0 +1,177 @@
+"""The settings table.
+
+One field is one setting: `SAAS_<FIELD>` in the environment (or `SAAS_<FIELD>_FILE`, a file that holds the
+value, as container secrets are mounted), its type, its default and one line of documentation.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+
+PREFIX = "SAAS_"
+DEVELOPMENT_KEY = "development only: anybody can forge what this signs"
+
+
+class SettingsError(RuntimeError):
+    """The environment does not describe a usable configuration."""
+
+
+class Settings(BaseModel):
+    """Everything that can be configured; frozen, so that nothing can change under a running process."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    env: Literal["production", "development", "testing"] = Field(
+        "production", description="Kind of process. Production refuses every default that is only convenient."
+    )
+    secret_key: SecretStr = Field(
+        SecretStr(""), description="Signs cookies and e-mailed links. Required in production, 32 characters or more."
+    )
+    secret_key_fallbacks: tuple[SecretStr, ...] = Field(
+        (), description="Former secret keys, comma separated: still accepted, never used to sign."
+    )
+    encryption_keys: tuple[SecretStr, ...] = Field(
+        (), description="Encrypt secrets at rest, newest first, comma separated. Required in production."
+    )
+    database_url: str = Field(
+        "sqlite:///var/tenantry.db", description="Database of the application: sqlite:/// or postgresql:// URL."
+    )
+    migration_database_url: str = Field(
+        "", description="The same database as its owner, for migrations. Default: SAAS_DATABASE_URL."
+    )
+    database_pool_size: int = Field(10, ge=1, le=200, description="Connections that one process keeps at most.")
+    database_transaction_pooler: bool = Field(
+        False, description="A transaction pooler (PgBouncer) is in between: do not prepare statements."
+    )
+    base_domain: str = Field("localhost", description="Parent of the tenants' subdomains, a host name without port.")
+    scheme: Literal["https", "http"] = Field(
+        "https", description="Scheme that browsers use: https, or http on one machine."
+    )
+    public_port: int | None = Field(
+        None, ge=1, le=65535, description="Port in links made outside a request, when it is not the scheme's own."
+    )
+    trusted_proxies: int = Field(
+        0, ge=0, le=10, description="Number of reverse proxies whose X-Forwarded-* headers are believed."
+    )
+    mail_url: str = Field(
+        "", description="smtp://user:password@host:port, smtps://..., or console: with folder, console:var/mail."
+    )
+    mail_sender: str = Field("Tenantry <no-reply@localhost>", description="From address of the mail that is sent.")
+    session_idle_minutes: int = Field(
+        60 * 8, ge=1, description="A login session ends after this time without a request, in minutes."
+    )
+    session_hours: int = Field(24, ge=1, description="A login session ends at this age, in hours, whatever happens.")
+    session_remembered_days: int = Field(
+        30, ge=1, le=400, description="Age and idle limit of a login session with 'remember me', in days."
+    )
+    argon2_memory_kib: int = Field(
+        47104, ge=64, description="Memory of one password hash (Argon2id), in KiB; 19456 or more in production."
+    )
+    argon2_rounds: int = Field(2, ge=1, le=100, description="Passes over that memory; 2 or more in production.")
+    hashes_at_once: int = Field(
+        1, ge=1, le=64, description="Password hashes computed at the same time by one process; the others wait."
+    )
+    hash_wait_seconds: float = Field(
+        20.0, gt=0, le=120, description="Longest wait for a password hash before the answer is 503, in seconds."
+    )
+    languages: tuple[str, ...] = Field(("en", "es"), description="Languages that are offered, the default first.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least severe log line written."
+    )
+
+    @field_validator("secret_key_fallbacks", "encryption_keys", "languages", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("database_url", "migration_database_url")
+    @classmethod
+    def _name_the_driver(cls, value: str) -> str:
+        # Hosts hand out "postgres://"; the driver is ours to choose.
+        for given in ("postgres://", "postgresql://"):
+            if value.startswith(given):
+                return "postgresql+psycopg://" + value.removeprefix(given)
+        if value and not value.startswith(("sqlite://", "postgresql+psycopg://")):
+            raise ValueError("must start with sqlite:// or postgresql://")
+        return value
+
+    @field_validator("base_domain")
+    @classmethod
+    def _plain_host(cls, value: str) -> str:
+        host = value.lower().rstrip(".")
+        if not host or not all(label and label.replace("-", "a").isalnum() for label in host.split(".")):
+            raise ValueError("must be a host name without scheme and port")
+        return host
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.env == "production":
+            missing = [
+                f"{PREFIX}{name.upper()}"
+                for name, given in (
+                    ("secret_key", len(self.secret_key.get_secret_value()) >= 32),
+                    ("encryption_keys", bool(self.encryption_keys)),
+                    ("mail_url", bool(self.mail_url)),
+                    ("base_domain", "base_domain" in self.model_fields_set),
+                    ("database_url", "database_url" in self.model_fields_set),
+                )
+                if not given
+            ]
+            if missing:
+                raise ValueError(
+                    "production needs " + ", ".join(missing) + " (SAAS_SECRET_KEY has 32 characters or more)"
+                )
+            if self.argon2_memory_kib < 19456 or self.argon2_rounds < 2:
+                raise ValueError("production hashes passwords with 19456 KiB and 2 rounds at least (OWASP)")
+            if self.scheme != "https":
+                raise ValueError("production is served over https: SAAS_SCHEME=http is for one machine only")
+        return self
+
+    @property
+    def production(self) -> bool:
+        """Whether real people's data is at stake."""
+        return self.env == "production"
+
+    def external_url(self, host: str) -> str:
+        """The address, without trailing slash, under which browsers reach `host` of this installation."""
+        return f"{self.scheme}://{host}" + (f":{self.public_port}" if self.public_port else "")
+
+
+# What a developer need not type. None of these holds in production: there they have to be given.
+DEVELOPMENT: Mapping[str, Any] = {
+    "secret_key": DEVELOPMENT_KEY,
+    "encryption_keys": DEVELOPMENT_KEY,
+    "scheme": "http",
+    "public_port": "8000",
+    "mail_url": "console:var/mail",
+}
+
+
+def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Read the settings from `environ` (default: the process environment); `overrides` win.
+
+    Raises SettingsError that names every faulty setting, without its value.
+    """
+    environ = os.environ if environ is None else environ
+    given: dict[str, Any] = {}
+    for name in Settings.model_fields:
+        variable = PREFIX + name.upper()
+        if path := environ.get(f"{variable}_FILE"):
+            given[name] = Path(path).read_text(encoding="utf-8").strip()
+        elif environ.get(variable):
+            given[name] = environ[variable]
+    given |= overrides
+    if given.get("env", "production") != "production":
+        given = {**DEVELOPMENT, **given}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise SettingsError("; ".join(_describe(fault) for fault in error.errors(include_input=False))) from None
+
+
+def _describe(fault: Any) -> str:
+    place = PREFIX + str(fault["loc"][0]).upper() + ": " if fault["loc"] else ""
+    return place + fault["msg"].removeprefix("Value error, ")
