@@ -1,0 +1,157 @@
+"""Engines, looked up and never global, and how a transaction begins on each kind of database.
+
+Connections are in the driver's autocommit mode and every BEGIN is sent from here: so that on PostgreSQL it travels
+with the tenant's setting in one trip, and so that SQLite begins when we say so.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+import psycopg
+from sqlalchemy import Connection, Engine, Select, create_engine, event, make_url
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+
+from config.settings import Settings
+from tenants import rls
+from tenants.errors import DatabaseUnavailable
+
+
+@dataclass(slots=True)
+class Opening:
+    """What a tenant's transaction begins with, and what came back.
+
+    `companion` is a further statement that an upper package wants answered in the same trip: `answer` is its first
+    row, or None. It runs outside of the session's criteria and is given the tenant's id as `bound_tenant`. `version` is the tenant's, None when there is no such tenant.
+    """
+
+    companion: Select[Any] | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    version: int | None = None
+    answer: Sequence[Any] | None = None
+
+
+class Engines:
+    """The databases of one application: which engine serves a tenant, and which the global tables."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._role_must_be_safe = settings.production
+        self.shared = self._create(settings.database_url, settings)
+        # The session begins these connections' transactions itself, see `begin`.
+        self._scoped = self.shared.execution_options(begun_by_session=True)
+
+    def of(self, tenant_id: uuid.UUID) -> Engine:
+        """The engine on which that tenant is placed; today every tenant is on the shared database."""
+        return self._scoped
+
+    def dispose(self) -> None:
+        """Close every idle connection."""
+        self.shared.dispose()
+
+    def _create(self, url: str, settings: Settings) -> Engine:
+        if url.startswith("sqlite"):
+            engine = create_engine(_with_folder(url), pool_size=settings.database_pool_size, max_overflow=0)
+            event.listen(engine, "connect", _prepare_sqlite)
+        else:
+            prepare = {"prepare_threshold": None} if settings.database_transaction_pooler else {}
+            engine = create_engine(
+                url,
+                pool_size=settings.database_pool_size,
+                max_overflow=0,
+                pool_timeout=10,
+                connect_args={"connect_timeout": 5, **prepare},
+            )
+            event.listen(engine, "connect", self._prepare_postgresql)
+        event.listen(engine, "begin", _begin_plainly)
+        return engine
+
+    def _prepare_postgresql(self, connection: psycopg.Connection[Any], _: Any) -> None:
+        connection.autocommit = True
+        if self._role_must_be_safe:
+            rls.refuse_unsafe_role(connection)
+            self._role_must_be_safe = False  # a role does not change under a running process
+
+
+def create_owner_engine(settings: Settings) -> Engine:
+    """An engine that works as the owner of the tables: for migrations, never for requests."""
+    engine = create_engine(_with_folder(settings.migration_database_url or settings.database_url))
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_plainly)
+    return engine
+
+
+def begin(connection: Connection, tenant_id: uuid.UUID, opening: Opening, *, writes: bool) -> None:
+    """Begin a transaction confined to that tenant and fill in `opening`.
+
+    Raises DatabaseUnavailable when a pooled connection turns out to be dead; the pool is emptied then.
+    """
+    if connection.dialect.name == "postgresql":
+        _begin_postgresql(connection, tenant_id, opening)
+    else:
+        _begin_sqlite(connection, tenant_id, opening, writes=writes)
+
+
+def _begin_postgresql(connection: Connection, tenant_id: uuid.UUID, opening: Opening) -> None:
+    # One trip, thus client-side binding: the server takes several statements only as one text. set_config(..., true)
+    # ends with the transaction, also behind a transaction pooler.
+    text = (
+        "BEGIN; SELECT set_config('app.tenant_id', %(bound_tenant)s, true);"
+        " SELECT version FROM tenants WHERE id = %(bound_tenant)s::uuid"
+    )
+    parameters: dict[str, Any] = {"bound_tenant": str(tenant_id)}
+    if opening.companion is not None:
+        text += "; " + _as_text(opening.companion)
+        parameters |= opening.parameters
+    raw = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+    try:
+        with psycopg.ClientCursor(raw) as cursor:
+            cursor.execute(text.encode(), parameters)
+            cursor.nextset()
+            cursor.nextset()
+            row = cursor.fetchone()
+            opening.version = row[0] if row else None
+            if opening.companion is not None:
+                cursor.nextset()
+                opening.answer = cursor.fetchone()
+    except psycopg.OperationalError as error:
+        connection.invalidate(error)
+        connection.engine.dispose()
+        raise DatabaseUnavailable("the connection to the database was lost") from error
+
+
+def _begin_sqlite(connection: Connection, tenant_id: uuid.UUID, opening: Opening, *, writes: bool) -> None:
+    # A reader that turns writer fails at once when another has written meanwhile, without waiting for the busy
+    # timeout: who may write says so at the beginning.
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    version = connection.exec_driver_sql("SELECT version FROM tenants WHERE id = ?", (tenant_id.hex,)).first()
+    opening.version = version[0] if version else None
+    if opening.companion is not None:
+        parameters = {**opening.parameters, "bound_tenant": tenant_id}
+        opening.answer = connection.execute(opening.companion, parameters).first()
+
+
+@lru_cache(maxsize=16)
+def _as_text(statement: Select[Any]) -> str:
+    return str(statement.compile(dialect=PGDialect_psycopg()))
+
+
+def _begin_plainly(connection: Connection) -> None:
+    if not connection.get_execution_options().get("begun_by_session"):
+        connection.exec_driver_sql("BEGIN")
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # the driver begins nothing on its own
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=10000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _with_folder(url: str) -> str:
+    path = make_url(url).database
+    if url.startswith("sqlite") and path and path != ":memory:":
+        Path(path).absolute().parent.mkdir(parents=True, exist_ok=True)
+    return url

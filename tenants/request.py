@@ -1,0 +1,127 @@
+"""The request hooks: bind, commit or roll back, unbind. Read this first.
+
+Flask runs before_request hooks in order of registration and teardown hooks in reverse, so this package is
+initialised before whatever reads tenant data, and leaves after it.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import structlog
+from flask import Flask, Response, abort, current_app, g, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import Forbidden
+
+from tenants.context import Tenant, bind, bound, unbind
+from tenants.db import TenantSession
+from tenants.errors import DatabaseUnavailable
+from tenants.models import TenantStatus
+from tenants.resolver import host_of
+from tenants.signals import tenant_opening
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Suspended(Forbidden):
+    """The tenant exists and is suspended."""
+
+    description = "This workspace is suspended."
+
+
+def init_app(app: Flask) -> None:
+    """Register the hooks on `app`."""
+    app.before_request(bind_tenant)
+    app.after_request(end_transaction)
+    app.teardown_request(unbind_tenant)
+    # Once more, for the request whose teardown was cut short by another hook that raised.
+    app.teardown_appcontext(unbind_tenant)
+
+
+def without_tenant(view: F) -> F:
+    """Mark a view that is answered on any host, with no tenant bound and no data at hand."""
+    view.without_tenant = True  # type: ignore[attr-defined]
+    return view
+
+
+def bind_tenant() -> ResponseReturnValue | None:
+    """Resolve the host and bind its tenant, or answer in its place: 404 for no tenant, 403 for a suspended one."""
+    if _needs_no_tenant(request.endpoint):
+        return None
+    extension = current_app.extensions["tenants"]
+    host = host_of(request)
+    if host is None:
+        abort(404)
+    if extension.resolver.is_apex(host):
+        return extension.answer_apex()  # type: ignore[no-any-return]
+    tenant = _open(host)
+    if tenant is None:
+        abort(404)
+    structlog.contextvars.bind_contextvars(tenant=tenant.slug)
+    if tenant.status == TenantStatus.SUSPENDED:
+        raise Suspended
+    return None
+
+
+def end_transaction(response: Response) -> Response:
+    """Commit what the view did, or roll it back when the answer is a refusal; then do what was put off until now."""
+    session: TenantSession | None = g.get("db")
+    if session is not None:
+        if response.status_code < 400:
+            session.commit()
+        else:
+            session.rollback()
+        for work in g.pop("afterwards", ()):
+            with bound(g.tenant):
+                work()
+    return response
+
+
+def unbind_tenant(_: BaseException | None = None) -> None:
+    """Leave nothing of this request behind. Never raises: that would skip the other teardowns."""
+    try:
+        if "db" in g:
+            unbind()
+    except Exception:
+        structlog.get_logger().exception("the session could not be closed")
+    structlog.contextvars.clear_contextvars()
+
+
+def _needs_no_tenant(endpoint: str | None) -> bool:
+    if endpoint is None:
+        return False
+    if endpoint == "static" or endpoint.endswith(".static"):
+        return True
+    return getattr(current_app.view_functions.get(endpoint), "without_tenant", False)
+
+
+def _open(host: str) -> Tenant | None:
+    extension = current_app.extensions["tenants"]
+    tenant: Tenant | None = extension.resolver.recall(host)
+    if tenant is None:
+        with extension.engines.shared.connect() as connection:
+            tenant = extension.resolver.look_up(host, connection)
+    while tenant is not None:
+        session = bind(tenant, writes=request.method not in SAFE_METHODS)
+        tenant_opening.send(current_app._get_current_object(), session=session)  # type: ignore[attr-defined]
+        _connect(session)
+        if session.opening.version == tenant.version:
+            return tenant
+        # Something was changed since this process looked the host up; it may even be another tenant's by now.
+        fresh = extension.resolver.look_up(host, session.connection())
+        if fresh is not None and fresh.id == tenant.id:
+            g.tenant = fresh
+            return fresh
+        unbind()
+        tenant = fresh
+    return None
+
+
+def _connect(session: TenantSession) -> None:
+    try:
+        session.connection()
+    except DatabaseUnavailable:
+        # A connection that died in the pool, say when the server was restarted. Nothing was done yet: once more.
+        session.rollback()
+        session.connection()
