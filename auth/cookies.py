@@ -1,0 +1,57 @@
+"""The session cookie: host-only, and worth nothing on another host."""
+
+import secrets
+from typing import Any
+
+from flask import Flask, request
+from flask.sessions import SecureCookieSessionInterface
+from itsdangerous import URLSafeTimedSerializer
+
+from tenants.resolver import host_of
+
+
+class HostSessions(SecureCookieSessionInterface):
+    """Flask's signed cookie, with the host in the signature.
+
+    Sign-in steps under way, CSRF tokens and everything else in the cookie thus belong to one host, and so to one
+    tenant. The host is only text here: nothing is looked up when the session is opened.
+    """
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        """The serializer for the host of the current request; None (no session) when that is no host name."""
+        host = host_of(request)
+        return self.serializer_for(app, host) if host is not None and app.secret_key else None
+
+    def serializer_for(self, app: Flask, host: str) -> URLSafeTimedSerializer:
+        """The serializer for `host`."""
+        keys: list[Any] = [*(app.config["SECRET_KEY_FALLBACKS"] or ()), app.secret_key]
+        return URLSafeTimedSerializer(
+            keys,
+            salt=f"{self.salt} {host}",
+            serializer=self.serializer,
+            signer_kwargs={"key_derivation": self.key_derivation, "digest_method": self.digest_method},
+        )
+
+
+def init_app(app: Flask, *, secure: bool) -> None:
+    """Set the session cookie of `app` up; `secure` says that browsers come by https."""
+    app.session_interface = HostSessions()
+    app.config |= {
+        "SESSION_COOKIE_NAME": "__Host-session" if secure else "session",
+        "SESSION_COOKIE_SECURE": secure,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_COOKIE_DOMAIN": None,
+        "SESSION_COOKIE_PATH": "/",
+        "SESSION_REFRESH_EACH_REQUEST": False,
+    }
+
+
+def write(app: Flask, host: str, handle: str, token: str) -> tuple[str, str]:
+    """A cookie header and a CSRF token for a login session of that secret on `host`: for demo and test data."""
+    secret = secrets.token_hex(20)
+    content = {"_user_id": handle, "_fresh": True, "sid": token, "_permanent": True, "csrf_token": secret}
+    assert isinstance(app.session_interface, HostSessions)
+    value = app.session_interface.serializer_for(app, host).dumps(content)
+    csrf = URLSafeTimedSerializer(app.secret_key or "", salt="wtf-csrf-token").dumps(secret)
+    return f"{app.config['SESSION_COOKIE_NAME']}={str(value)}", str(csrf)

@@ -1,0 +1,46 @@
+"""Unsafe requests come from our own pages: the token and the origin are both checked.
+
+A sibling subdomain is same-site to a browser, so SameSite cookies alone do not keep tenant B's pages from posting
+forms to tenant A.
+"""
+
+from urllib.parse import urlsplit
+
+from flask import Flask, current_app, g, request
+from flask_wtf.csrf import CSRFError, CSRFProtect
+
+from auth.permissions import access_of
+from tenants.request import SAFE_METHODS
+
+
+def init_app(app: Flask) -> None:
+    """Prepare Flask-WTF, whose own hook would run before the caller is known."""
+    app.config["WTF_CSRF_CHECK_DEFAULT"] = False
+    app.config["WTF_CSRF_TIME_LIMIT"] = None  # a token lives as long as the session that holds it
+    app.config["WTF_CSRF_SSL_STRICT"] = False  # `check` compares the origin, on http too
+    CSRFProtect(app)
+
+
+def check() -> None:
+    """Refuse an unsafe request without our token or from elsewhere. A before_request hook.
+
+    Raises CSRFError (400).
+    """
+    if request.method in SAFE_METHODS or "tenant" not in g:
+        return
+    if request.endpoint is None or access_of(current_app, request.endpoint) is None:
+        return
+    origin = request.headers.get("Origin")
+    if origin is None:
+        origin = request.headers.get("Referer")
+    # Browsers send one of the two; what sends neither is no browser and has no session that others could ride.
+    if origin is not None and not _is_ours(origin):
+        raise CSRFError("The request comes from another site.")
+    if origin is None and request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+        raise CSRFError("The request comes from another site.")
+    current_app.extensions["csrf"].protect()
+
+
+def _is_ours(origin: str) -> bool:
+    given, own = urlsplit(origin), urlsplit(request.host_url)
+    return (given.scheme, given.netloc.lower()) == (own.scheme, own.netloc.lower())

@@ -1,0 +1,34 @@
+"""Flask-Security's view of the tenant's users, through the session that sees only them."""
+
+from typing import Any
+
+from flask import g
+from flask_security import SQLAlchemyUserDatastore
+
+from auth.models import Passkey, Role, User
+
+
+class _Bound:
+    """The `db` that Flask-Security's datastore expects: an object with the current session."""
+
+    @property
+    def session(self) -> Any:
+        """The session of the bound tenant."""
+        return g.db
+
+
+class TenantDatastore(SQLAlchemyUserDatastore):  # type: ignore[misc]
+    """Users and passkeys of the bound tenant; nobody at all when no tenant is bound."""
+
+    def __init__(self) -> None:
+        super().__init__(_Bound(), User, Role, Passkey)
+
+    def find_user(self, case_insensitive: bool = False, **kwargs: Any) -> User | None:
+        """Look a user up by one attribute."""
+        if "db" not in g or None in kwargs.values() or any("\0" in str(value) for value in kwargs.values()):
+            return None
+        found: User | None = super().find_user(case_insensitive, **kwargs)
+        return found
+
+    def commit(self) -> None:
+        """Nothing: the request commits once, after the view (see `tenants/request.py`)."""

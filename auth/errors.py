@@ -1,0 +1,62 @@
+"""What can go wrong around identity and permissions.
+
+AuthError
+ ├─ WrongCredentials      whoever tries is not who they say
+ ├─ SourceUnavailable     the source that should vouch for them does not answer
+ ├─ SignInRefused         they are who they say, and may not come in; the message is for them
+ ├─ Throttled             too many attempts; `retry_after` in seconds
+ ├─ Busy                  too many password hashes at work
+ ├─ UnsuitablePassword    not a password that we accept; the message says why
+ ├─ NotAllowed            a guard refuses a change of rights; the message says which
+ ├─ UnknownUser           no such user in this tenant
+ ├─ UnknownRole           no such role in this tenant
+ └─ UnknownPermission     no such permission in the catalogue
+"""
+
+
+class AuthError(Exception):
+    """Base of this package's errors."""
+
+
+class WrongCredentials(AuthError):
+    """The proof does not fit the claim. Says no more, on purpose."""
+
+
+class SourceUnavailable(AuthError):
+    """An identity source could not be asked. Never to be treated as wrong credentials, nor as a reason to ask another."""
+
+
+class SignInRefused(AuthError):
+    """A proven person may not sign in; the message is shown to them."""
+
+
+class Throttled(AuthError):
+    """Too many attempts."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"too many attempts; try again in {retry_after} s")
+        self.retry_after = retry_after
+
+
+class Busy(AuthError):
+    """More password hashes were asked for than can be computed in time."""
+
+
+class UnsuitablePassword(AuthError, ValueError):
+    """A new password that we do not accept."""
+
+
+class NotAllowed(AuthError, ValueError):
+    """A change of rights that a guard refuses."""
+
+
+class UnknownUser(AuthError, LookupError):
+    """No such user in this tenant."""
+
+
+class UnknownRole(AuthError, LookupError):
+    """No such role in this tenant."""
+
+
+class UnknownPermission(AuthError, LookupError):
+    """A permission that no feature has registered."""

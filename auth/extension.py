@@ -1,0 +1,33 @@
+"""The Flask extension: `Auth(app, settings)`."""
+
+from flask import Flask
+
+from auth import cli, cookies, csrf, identity, mail, security, sessions, users, views
+from auth.permissions import Catalogue, enforce
+from config.settings import Settings
+from tenants.signals import tenant_created, tenant_opening, tenant_unbound
+
+
+class Auth:
+    """Identity and permissions of one application. Features register what they can permit in `catalogue`."""
+
+    def __init__(self, app: Flask | None = None, settings: Settings | None = None) -> None:
+        self.catalogue = Catalogue()
+        if app is not None and settings is not None:
+            self.init_app(app, settings)
+
+    def init_app(self, app: Flask, settings: Settings) -> None:
+        """Set up identity on `app`, after `Tenants`: its hooks need the tenant that those have bound."""
+        app.extensions["auth"] = self
+        tenant_opening.connect(sessions.ask_with_opening, app)
+        tenant_unbound.connect(identity.forget_identity, app)
+        tenant_created.connect(users.create_owner, app)
+        cookies.init_app(app, secure=settings.scheme == "https")
+        mail.init_app(app, settings.mail_url, settings.mail_sender)
+        csrf.init_app(app)
+        security.init_app(app, settings)  # registers the hook that identifies the caller ...
+        app.before_request(enforce)  # ... whose access is enforced ...
+        app.before_request(csrf.check)  # ... before an unsafe request is looked at
+        app.register_blueprint(views.bp)
+        for group in (cli.users, cli.roles):
+            app.cli.add_command(group)

@@ -1,0 +1,189 @@
+"""Flask-Security's forms, so that each of them passes the gate and the throttle."""
+
+import time
+from typing import Any
+
+import flask_security.forms as fs
+from flask import Response, after_this_request, current_app, g, request, session
+from flask_babel import gettext as _
+from flask_security import current_user
+from flask_security.recovery_codes import MfRecoveryForm
+from flask_security.webauthn import WebAuthnSigninResponseForm
+
+from auth import gate, sessions, throttle
+from auth.errors import SignInRefused, SourceUnavailable, Throttled, WrongCredentials
+from auth.models import User
+
+FIRST_FACTOR_COUNTS_FOR = 600  # seconds between the first factor and the second
+
+
+class Throttle:
+    """Mixin: counts a submitted form as an attempt on an account, and answers 429 when there were too many."""
+
+    attempt_kind: str
+    form_errors: list[str]
+
+    def attempted_account(self) -> str:
+        """The account, by its e-mail address, that the attempt is on."""
+        return str(current_user.email)
+
+    def validate(self, **kwargs: Any) -> bool:
+        """Validate within a counted attempt."""
+        try:
+            with throttle.attempt(self.attempt_kind, self.attempted_account()) as attempt:
+                attempt.succeeded = super().validate(**kwargs)  # type: ignore[misc]
+                return attempt.succeeded
+        except Throttled as error:
+            self.form_errors = [*self.form_errors, too_many(error)]
+            return False
+
+
+class LoginForm(fs.LoginForm):  # type: ignore[misc]
+    """Sign-in by a login name and a password, proved by the tenant's providers."""
+
+    def validate(self, **kwargs: Any) -> bool:
+        """Set `user` when the password is right and the person may come in."""
+        if not super(fs.LoginForm, self).validate(**kwargs):
+            return False
+        self.ifield = self.email
+        try:
+            self.user = gate.authenticate(self.email.data, self.password.data)
+        except WrongCredentials:
+            self.form_errors = [fs.get_message("GENERIC_AUTHN_FAILED")[0]]
+        except SignInRefused as error:
+            self.form_errors = [str(error)]
+        except SourceUnavailable:
+            self.form_errors = [_("Your sign-in could not be checked: the directory does not answer. Try again soon.")]
+        except Throttled as error:
+            self.form_errors = [too_many(error)]
+        else:
+            session["first_factor_at"] = int(time.time())
+            return True
+        return False
+
+
+class VerifyForm(Throttle, fs.VerifyForm):  # type: ignore[misc]
+    """Step-up: the password once more. The login session gets a new id."""
+
+    attempt_kind = "password"
+
+    def validate(self, **kwargs: Any) -> bool:
+        """Renew the login session when the password is right."""
+        valid = super().validate(**kwargs)
+        if valid:
+            sessions.renew()
+        return valid
+
+
+class ChangePasswordForm(Throttle, fs.ChangePasswordForm):  # type: ignore[misc]
+    """A new password, for the old one."""
+
+    attempt_kind = "password"
+
+    def validate(self, **kwargs: Any) -> bool:
+        """Say why nothing is changed; a fault of the new password is no failed attempt, but counts for simplicity."""
+        return super().validate(**kwargs)
+
+
+class ForgotPasswordForm(Throttle, fs.ForgotPasswordForm):  # type: ignore[misc]
+    """Asks for a link by mail. Counted always, so that nobody's mailbox is flooded."""
+
+    attempt_kind = "mail"
+
+    def attempted_account(self) -> str:
+        """The address that was typed."""
+        return self.email.data or ""
+
+    def validate(self, **kwargs: Any) -> bool:
+        """Take as long for a known address as Flask-Security does for an unknown one."""
+        return bool(_as_if_unknown(super().validate(**kwargs)))
+
+
+class SendConfirmationForm(Throttle, fs.SendConfirmationForm):  # type: ignore[misc]
+    """Asks for the confirmation mail again."""
+
+    attempt_kind = "mail"
+
+    def attempted_account(self) -> str:
+        """The address that was typed."""
+        return self.email.data or ""
+
+
+class SecondFactor(Throttle):
+    """Mixin: the second step of a sign-in, soon after the first, on the account of the first."""
+
+    attempt_kind = "second factor"
+    user: User | None
+
+    def attempted_account(self) -> str:
+        """The account whose first factor was proved."""
+        return self.user.email if self.user else ""
+
+    def validate(self, **kwargs: Any) -> bool:
+        """Refuse when the first step is long ago; lock the user, so that a code counts once."""
+        if not getattr(self, "is_setup", False) and not first_factor_is_recent():
+            self.form_errors = [_("You waited too long. Sign in again.")]
+            return False
+        return super().validate(**kwargs)
+
+
+class TwoFactorVerifyCodeForm(SecondFactor, fs.TwoFactorVerifyCodeForm):  # type: ignore[misc]
+    """A code of the authenticator app."""
+
+
+class RecoveryCodeForm(SecondFactor, MfRecoveryForm):  # type: ignore[misc]
+    """A recovery code, in place of the app's."""
+
+
+class PasskeyResponseForm(WebAuthnSigninResponseForm):  # type: ignore[misc]
+    """A passkey's answer: to a challenge given to this browser, once, and of the account whose turn it is."""
+
+    def validate(self, **kwargs: Any) -> bool:
+        """Set `user` and `cred` when the passkey's signature is right."""
+        if session.pop("passkey_challenge", None) != self.challenge:
+            self.credential.errors = [_("This passkey request was already used. Try again.")]
+            return False
+        if not super().validate(**kwargs):
+            return False
+        assert self.user is not None
+        if not self.user.active:
+            self.credential.errors = [fs.get_message("GENERIC_AUTHN_FAILED")[0]]
+            return False
+        if self.is_secondary and not (
+            first_factor_is_recent() and self.user.fs_uniquifier == session.get("tf_user_id")
+        ):
+            self.credential.errors = [_("This passkey belongs to another account.")]
+            return False
+        if self.is_verify:
+            if self.user.id != g.identity.user_id:
+                self.credential.errors = [_("This passkey belongs to another account.")]
+                return False
+            sessions.renew()
+        elif not self.is_secondary:
+            session["first_factor_at"] = int(time.time())
+        return True
+
+
+def first_factor_is_recent() -> bool:
+    """Whether this browser proved a first factor a short while ago."""
+    proved_at = session.get("first_factor_at", 0)
+    return isinstance(proved_at, int) and time.time() - proved_at < FIRST_FACTOR_COUNTS_FOR
+
+
+def too_many(error: Throttled) -> str:
+    """The message for somebody who is throttled; the answer becomes 429 with Retry-After."""
+
+    @after_this_request
+    def refuse(response: Response) -> Response:
+        response.status_code = 429
+        response.headers["Retry-After"] = str(error.retry_after)
+        return response
+
+    minutes = -(-error.retry_after // 60)
+    return _("Too many attempts. Try again in %(minutes)s minutes.", minutes=minutes)
+
+
+def _as_if_unknown(known: bool) -> bool:
+    if known and request.method == "POST":
+        current_app.extensions["security"].pwd_context.verify("", None)
+    return known

@@ -1,0 +1,79 @@
+"""The one gate that every sign-in passes, whatever the way: password, passkey, second factor, re-login.
+
+`authenticate` proves a password and counts the attempt. `admit` stands where all ways end, in Flask-Security's
+`user_authenticated` signal: who is not admitted there has no login session, and without one a cookie is worth nothing.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from flask import g, request, session
+from flask_babel import gettext as _
+
+from auth import devices, sessions, throttle
+from auth.errors import SignInRefused, WrongCredentials
+from auth.models import User
+from auth.providers import registry
+from auth.provisioning import user_for
+
+log = structlog.get_logger()
+
+_SECOND_FACTORS = {
+    "security.two_factor_token_validation": "authenticator",
+    "security.mf_recovery": "recovery code",
+    "security.wan_signin_response": "passkey",
+}
+
+
+def authenticate(login: str, password: str) -> User:
+    """The user whom a login name and password prove, by the tenant's password providers in order.
+
+    Raises Throttled, WrongCredentials, SourceUnavailable or Busy, and SignInRefused for a proven person who may not
+    come in.
+    """
+    with throttle.attempt("password", login) as attempt:
+        try:
+            user = _ask_providers(login, password)
+        except WrongCredentials:
+            log.info("sign-in failed", login=login[:320], address=request.remote_addr)
+            raise
+        attempt.succeeded = True
+    check_admissible(user)
+    return user
+
+
+def check_admissible(user: User) -> None:
+    """Raise SignInRefused, with a message for the person, unless the tenant lets this user in."""
+    if not user.active:
+        raise SignInRefused(_("This account is deactivated. Ask an administrator of your workspace."))
+    if user.confirmed_at is None:
+        raise SignInRefused(_("Confirm your e-mail address first: open the link that was sent to you."))
+
+
+def admit(_sender: Any, user: User, authn_via: Sequence[str] | None = None, **_kwargs: Any) -> None:
+    """Begin the login session of a user who has passed every step. Receives `user_authenticated`."""
+    remember = session.pop("_remember", None) == "set"  # Flask-Login's own remember cookie would be a second door
+    try:
+        check_admissible(user)
+    except SignInRefused:
+        session.clear()
+        raise
+    # Whatever was issued to the browser while it was nobody does not serve it now that it is somebody.
+    session.pop("csrf_token", None)
+    g.pop("csrf_token", None)
+    methods = (
+        list(authn_via) if authn_via else ["password", _SECOND_FACTORS.get(request.endpoint or "", "second factor")]
+    )
+    sessions.start(user, provider="database", methods=methods, remember=remember)
+    devices.remember(user.email)
+    log.info("signed in", user=str(user.id), methods=methods, address=request.remote_addr)
+
+
+def _ask_providers(login: str, password: str) -> User:
+    for provider in registry.password_providers(g.tenant):
+        try:
+            return user_for(provider.authenticate(login, password))
+        except WrongCredentials:
+            continue
+    raise WrongCredentials

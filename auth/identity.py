@@ -1,0 +1,156 @@
+"""Who calls: login session to `g.identity` and `g.permissions`.
+
+The statement that opens a request's transaction also reads the caller's login session and the tenant's version. What
+is known of a user is kept in the process and holds while that version is the one just read: any change of users,
+roles, grants or groups raises it, so a right ends with the next request of every process.
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+import flask_principal
+from flask import current_app, g
+from flask_principal import ItemNeed, Need, RoleNeed, UserNeed
+
+from auth import sessions
+from auth.holdings import Held, find_holder
+from tenants.db import now
+
+_MOST_SNAPSHOTS = 20_000
+_snapshots: dict[tuple[uuid.UUID, uuid.UUID], "Snapshot"] = {}
+_shared: dict[frozenset[Any], frozenset[Any]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A user and their rights as they were at `version`, and until `holds_until`, when a grant ends."""
+
+    version: int
+    holds_until: datetime | None
+    handle: str
+    name: str
+    email: str
+    locale: str | None
+    timezone: str | None
+    roles: tuple[str, ...]
+    permissions: frozenset[str]
+    objects: Mapping[tuple[str, uuid.UUID], frozenset[str]]
+    needs: frozenset[Any]
+
+
+class Identity(flask_principal.Identity):  # type: ignore[misc]
+    """The caller, as Flask-Principal keeps it in `g.identity`; anonymous without a snapshot."""
+
+    def __init__(
+        self,
+        user_id: uuid.UUID | None = None,
+        snapshot: Snapshot | None = None,
+        login: "sessions.Login | None" = None,
+    ) -> None:
+        super().__init__(user_id, auth_type=login.provider if login else None)
+        self.user_id = user_id
+        self.is_authenticated = snapshot is not None
+        self.login = login
+        self.handle = snapshot.handle if snapshot else ""
+        self.name = snapshot.name if snapshot else ""
+        self.email = snapshot.email if snapshot else ""
+        self.locale = snapshot.locale if snapshot else None
+        self.timezone = snapshot.timezone if snapshot else None
+        self.roles = snapshot.roles if snapshot else ()
+        self.permissions = snapshot.permissions if snapshot else frozenset[str]()
+        self.objects = snapshot.objects if snapshot else MappingProxyType({})
+        self.provides = snapshot.needs if snapshot else frozenset()
+
+
+def load_identity() -> Identity:
+    """The identity of the current request. Flask-Principal's identity loader."""
+    identity = _identify()
+    g.permissions = identity.permissions
+    return identity
+
+
+def forget_identity(_sender: Any = None, **_: Any) -> None:
+    """Drop what this package keeps in `g`."""
+    for name in ("identity", "permissions"):
+        g.pop(name, None)
+
+
+def settle_identity(_sender: Any, identity: flask_principal.Identity) -> None:
+    """Replace a bare Principal identity, set in the middle of a sign-in or sign-out, by an anonymous one of ours.
+
+    The new login session counts from the next request on.
+    """
+    if not isinstance(identity, Identity):
+        g.identity = Identity()
+        g.permissions = frozenset()
+
+
+def snapshot_of(user_id: uuid.UUID) -> Snapshot | None:
+    """What is known of an active user of the bound tenant; None for an unknown or deactivated one."""
+    key, version = (g.tenant.id, user_id), g.tenant.version
+    known = _snapshots.get(key)
+    if known is not None and known.version == version and (known.holds_until is None or known.holds_until > now()):
+        return known
+    holder = find_holder(user_id)
+    if holder is None or not holder.active:
+        _snapshots.pop(key, None)
+        return None
+    objects: dict[tuple[str, uuid.UUID], frozenset[str]] = {}
+    for held in holder.held:
+        if held.object_id is not None:
+            place = (held.object_type, held.object_id)
+            objects[place] = objects.get(place, frozenset()) | held.permissions
+    permissions = frozenset[str]().union(*(held.permissions for held in holder.held if held.object_id is None))
+    roles = tuple(sorted({held.role for held in holder.held if held.object_id is None}))
+    if len(_snapshots) >= _MOST_SNAPSHOTS:
+        _snapshots.clear()
+        _shared.clear()
+    snapshot = _snapshots[key] = Snapshot(
+        version=version,
+        holds_until=min((held.expires_at for held in holder.held if held.expires_at), default=None),
+        handle=holder.handle,
+        name=holder.name,
+        email=holder.email,
+        locale=holder.locale,
+        timezone=holder.timezone,
+        roles=roles,
+        permissions=_share(permissions),
+        objects=MappingProxyType(objects),
+        needs=_needs(user_id, roles, permissions, objects),
+    )
+    return snapshot
+
+
+def _identify() -> Identity:
+    session = g.get("db")
+    login = sessions.of_opening(session.opening.answer) if session is not None else None
+    if login is None:
+        return Identity()
+    snapshot = snapshot_of(login.user_id)
+    if snapshot is None or not sessions.cookie_names(snapshot.handle):
+        return Identity()
+    sessions.touch(login)
+    return Identity(login.user_id, snapshot, login)
+
+
+def _needs(
+    user_id: uuid.UUID,
+    roles: tuple[str, ...],
+    permissions: frozenset[str],
+    objects: Mapping[tuple[str, uuid.UUID], frozenset[str]],
+) -> frozenset[Any]:
+    needs: set[Any] = {UserNeed(user_id), *map(RoleNeed, roles)}
+    # The form in which Flask-Security's own decorators ask.
+    needs |= {Need("fsperm", permission) for permission in permissions}
+    for (object_type, object_id), held in objects.items():
+        needs |= {ItemNeed(permission, object_id, object_type) for permission in held}
+    return frozenset(needs)
+
+
+def _share(permissions: frozenset[str]) -> frozenset[str]:
+    # Thousands of users hold the same few sets.
+    return _shared.setdefault(permissions, permissions)

@@ -1,0 +1,213 @@
+"""Tables of identity and rights; every one belongs to a tenant."""
+
+import secrets
+import uuid
+from datetime import datetime
+from typing import ClassVar
+
+from flask_security import AsaList, RoleMixin, UserMixin, WebAuthnMixin
+from sqlalchemy import CheckConstraint, Index, LargeBinary, String, Text, UniqueConstraint, func
+from sqlalchemy.ext.mutable import MutableList
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from tenants.db import Base, TenantScoped, now, within_tenant
+
+
+def _handle() -> str:
+    return secrets.token_hex(32)
+
+
+class User(TenantScoped, UserMixin, Base):
+    """A person in one tenant. The same person in two tenants is two users."""
+
+    __tablename__ = "users"
+    decides_access: ClassVar = frozenset(
+        {"active", "fs_uniquifier", "email", "name", "locale", "timezone", "confirmed_at"}
+    )
+
+    email: Mapped[str] = mapped_column(String(320))
+    name: Mapped[str] = mapped_column(String(200))
+    password: Mapped[str | None] = mapped_column(String(255))
+    """Argon2id hash; None for a person who signs in through another source."""
+    active: Mapped[bool] = mapped_column(default=True)
+    confirmed_at: Mapped[datetime | None]
+    """When the person proved that the e-mail address is theirs."""
+    locale: Mapped[str | None] = mapped_column(String(20))
+    timezone: Mapped[str | None] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+    fs_uniquifier: Mapped[str] = mapped_column(String(64), default=_handle)
+    """Changes with the password: cookies and links that name the former one are void."""
+    fs_webauthn_user_handle: Mapped[str | None] = mapped_column(String(64), default=_handle)
+    tf_primary_method: Mapped[str | None] = mapped_column(String(64))
+    tf_totp_secret: Mapped[str | None] = mapped_column(Text)
+    """Encrypted, see `auth/keys.py`."""
+    tf_last_counter: Mapped[int | None]
+    """The TOTP step last accepted: a code counts once."""
+    mf_recovery_codes: Mapped[list[str] | None] = mapped_column(MutableList.as_mutable(AsaList()))
+    """Encrypted, see `auth/keys.py`."""
+
+    webauthn: Mapped[list["Passkey"]] = relationship(
+        back_populates="user", cascade="all, delete-orphan", passive_deletes=True
+    )
+
+    __table_args__ = (
+        # lower(email) without this index is a scan of all users at every sign-in.
+        Index("uq_users_tenant_email", "tenant_id", func.lower(email.column), unique=True),
+        UniqueConstraint("tenant_id", "fs_uniquifier"),
+    )
+
+    @property
+    def roles(self) -> list["Role"]:
+        """Nothing: rights come from grants, through `g.permissions`, and Flask-Security is never asked for them."""
+        return []
+
+
+class Passkey(TenantScoped, WebAuthnMixin, Base):
+    """A WebAuthn credential of a user, bound by the browser to the tenant's host."""
+
+    __tablename__ = "passkeys"
+
+    user_id: Mapped[uuid.UUID]
+    credential_id: Mapped[bytes] = mapped_column(LargeBinary(1024))
+    public_key: Mapped[bytes] = mapped_column(LargeBinary(4096))
+    sign_count: Mapped[int] = mapped_column(default=0)
+    transports: Mapped[list[str] | None] = mapped_column(MutableList.as_mutable(AsaList()))
+    backup_state: Mapped[bool]
+    device_type: Mapped[str] = mapped_column(String(64))
+    extensions: Mapped[str | None] = mapped_column(Text)
+    create_datetime: Mapped[datetime] = mapped_column(default=now)
+    lastuse_datetime: Mapped[datetime]
+    name: Mapped[str] = mapped_column(String(64))
+    usage: Mapped[str] = mapped_column(String(64))
+
+    user: Mapped[User] = relationship(back_populates="webauthn")
+
+    __table_args__ = (
+        within_tenant("user_id", "users", ondelete="CASCADE"),
+        UniqueConstraint("tenant_id", "credential_id"),
+        Index("ix_passkeys_tenant_user", "tenant_id", "user_id"),
+    )
+
+
+class Role(TenantScoped, RoleMixin, Base):
+    """A set of permissions in one tenant."""
+
+    __tablename__ = "roles"
+    decides_access: ClassVar = frozenset({"name", "stored_permissions"})
+
+    name: Mapped[str] = mapped_column(String(80))
+    description: Mapped[str | None] = mapped_column(String(255))
+    builtin: Mapped[bool] = mapped_column(default=False)
+    """A built-in role has the permissions that the features name for it, and cannot be edited."""
+    stored_permissions: Mapped[list[str]] = mapped_column(default=list)
+    """Permissions of a custom role; ask `auth.roles.permissions_of`."""
+
+    __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+
+
+class Group(TenantScoped, Base):
+    """A set of users that can hold roles."""
+
+    __tablename__ = "groups"
+    decides_access: ClassVar = frozenset({"name"})
+
+    name: Mapped[str] = mapped_column(String(200))
+    origin: Mapped[str] = mapped_column(String(80), default="manual")
+
+    __table_args__ = (UniqueConstraint("tenant_id", "origin", "name"),)
+
+
+class Membership(TenantScoped, Base):
+    """A user in a group."""
+
+    __tablename__ = "memberships"
+    decides_access: ClassVar = frozenset({"user_id", "group_id"})
+
+    user_id: Mapped[uuid.UUID]
+    group_id: Mapped[uuid.UUID]
+
+    __table_args__ = (
+        within_tenant("user_id", "users", ondelete="CASCADE"),
+        within_tenant("group_id", "groups", ondelete="CASCADE"),
+        UniqueConstraint("tenant_id", "user_id", "group_id"),
+        Index("ix_memberships_tenant_group", "tenant_id", "group_id"),
+    )
+
+
+class Grant(TenantScoped, Base):
+    """A role given to a user or a group, on the whole tenant or on one object, by somebody, for a reason."""
+
+    __tablename__ = "grants"
+    decides_access: ClassVar = frozenset({"user_id", "group_id", "role_id", "object_type", "object_id", "expires_at"})
+
+    user_id: Mapped[uuid.UUID | None]
+    group_id: Mapped[uuid.UUID | None]
+    role_id: Mapped[uuid.UUID]
+    object_type: Mapped[str] = mapped_column(String(40), default="")
+    """Empty: the whole tenant."""
+    object_id: Mapped[uuid.UUID | None]
+    origin: Mapped[str] = mapped_column(String(80), default="manual")
+    """manual, default, invitation, scim or `provider:<id>`; a sync touches only grants of its own."""
+    granted_by: Mapped[uuid.UUID | None]
+    """Id of the user who gave it; None for the system and the command line."""
+    reason: Mapped[str | None] = mapped_column(String(255))
+    expires_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+    role: Mapped[Role] = relationship(viewonly=True)
+
+    __table_args__ = (
+        within_tenant("user_id", "users", ondelete="CASCADE"),
+        within_tenant("group_id", "groups", ondelete="CASCADE"),
+        within_tenant("role_id", "roles", ondelete="CASCADE"),
+        CheckConstraint("(user_id IS NULL) <> (group_id IS NULL)", name="one_holder"),
+        CheckConstraint("(object_type = '') = (object_id IS NULL)", name="whole_or_object"),
+        Index("ix_grants_tenant_user", "tenant_id", "user_id"),
+        Index("ix_grants_tenant_group", "tenant_id", "group_id"),
+        Index("ix_grants_tenant_role", "tenant_id", "role_id"),
+        Index("ix_grants_tenant_object", "tenant_id", "object_type", "object_id"),
+    )
+
+
+class LoginSession(TenantScoped, Base):
+    """A signed-in browser. The cookie holds a secret of which only the hash is here; no row, no identity."""
+
+    __tablename__ = "login_sessions"
+
+    token_hash: Mapped[str] = mapped_column(String(64))
+    user_id: Mapped[uuid.UUID]
+    provider: Mapped[str] = mapped_column(String(80))
+    """The source that vouched for the person."""
+    methods: Mapped[str] = mapped_column(String(80))
+    """How the person proved it: password, authenticator, passkey, recovery code."""
+    user_agent: Mapped[str] = mapped_column(String(255))
+    address: Mapped[str] = mapped_column(String(45))
+    remembered: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    seen_at: Mapped[datetime] = mapped_column(default=now)
+    """Written at most once a minute."""
+    expires_at: Mapped[datetime]
+    """The absolute end, whatever happens."""
+
+    __table_args__ = (
+        within_tenant("user_id", "users", ondelete="CASCADE"),
+        UniqueConstraint("tenant_id", "token_hash"),
+        Index("ix_login_sessions_tenant_user", "tenant_id", "user_id"),
+    )
+
+
+class Attempts(TenantScoped, Base):
+    """Failed attempts counted for one key within a window, see `auth/throttle.py`."""
+
+    __tablename__ = "attempts"
+
+    key: Mapped[str] = mapped_column(String(64))
+    """Hash of what is counted: an account, an address, a device."""
+    count: Mapped[int]
+    window_ends_at: Mapped[datetime]
+
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "key"),
+        Index("ix_attempts_tenant_end", "tenant_id", "window_ends_at"),
+    )

@@ -1,0 +1,253 @@
+"""Flask-Security and Flask-Principal, set up in one place: the only one that knows how.
+
+Order matters. Flask-WTF's CSRF protection comes before Flask-Security; the hooks of tenancy have been registered
+before both; what Flask-Security sets up for one tenant is replaced here by what works for many.
+"""
+
+from collections import deque
+from datetime import timedelta
+from typing import Any
+
+from flask import Flask, g, session
+from flask_login import user_logged_out
+from flask_principal import identity_loaded
+from flask_security import Security, Totp, UserMixin, WebauthnUtil, user_authenticated
+from flask_security.core import _on_identity_loaded
+from flask_security.signals import password_changed, password_reset, user_confirmed
+from flask_security.utils import aware_utcnow, set_request_attr
+from itsdangerous import URLSafeTimedSerializer
+from passlib.totp import TotpMatch
+from werkzeug.local import LocalProxy
+
+from auth import forms, gate, identity, keys, passwords, sessions
+from auth.datastore import TenantDatastore
+from auth.mail import TenantMailUtil
+from auth.models import User
+from auth.permissions import Access, declare
+from config.settings import Settings
+from tenants.db import now
+
+_PUBLIC, _SIGNED_IN = Access(public=True), Access()
+_ACCESS = {
+    "login": _PUBLIC,
+    "logout": _PUBLIC,
+    "verify": _SIGNED_IN,
+    "forgot_password": _PUBLIC,
+    "reset_password": _PUBLIC,
+    "change_password": _SIGNED_IN,
+    "change_email": _SIGNED_IN,
+    "change_email_confirm": _PUBLIC,
+    "send_confirmation": _PUBLIC,
+    "confirm_email": _PUBLIC,
+    "two_factor_setup": _SIGNED_IN,
+    "two_factor_setup_validate": _SIGNED_IN,
+    "two_factor_token_validation": _PUBLIC,
+    "tf_select": _PUBLIC,
+    "mf_recovery": _PUBLIC,
+    "mf_recovery_codes": _SIGNED_IN,
+    "wan_register": _SIGNED_IN,
+    "wan_register_response": _SIGNED_IN,
+    "wan_signin": _PUBLIC,
+    "wan_signin_response": _PUBLIC,
+    "wan_verify": _SIGNED_IN,
+    "wan_verify_response": _SIGNED_IN,
+    "wan_delete": _SIGNED_IN,
+}
+"""Access of Flask-Security's endpoints. What is not here (say two_factor_rescue, which mails strangers) is refused."""
+
+
+class TenantTotp(Totp):  # type: ignore[misc]
+    """One-time codes that name the tenant in the app and count once."""
+
+    def fetch_setup_values(self, totp: str, user: UserMixin) -> dict[str, str]:
+        """What the set-up page shows, with the tenant's name as issuer."""
+        values: dict[str, str] = super().fetch_setup_values(totp, user)
+        return values | {"issuer": g.tenant.name}
+
+    def get_totp_uri(self, username: str, totp_secret: str) -> str:
+        """The otpauth: address in the QR code."""
+        uri: str = self._totp.from_source(totp_secret).to_uri(username, issuer=g.tenant.name.replace(":", " "))
+        return uri
+
+    def get_last_counter(self, user: UserMixin) -> int | None:
+        """The step last accepted. Locks the user until the end of the transaction: the next waits and sees it."""
+        person = _unproxied(user)
+        g.db.refresh(person, with_for_update=True)
+        return person.tf_last_counter
+
+    def set_last_counter(self, user: UserMixin, tmatch: TotpMatch) -> None:
+        """Remember the step just accepted."""
+        _unproxied(user).tf_last_counter = tmatch.counter
+
+
+class OneUseWebauthn(WebauthnUtil):  # type: ignore[misc]
+    """Passkey ceremonies whose challenge is bound to the browser."""
+
+    def generate_challenge(self, nbytes: int | None = None) -> str:
+        """A new challenge, of which the browser's session keeps a copy until it is answered."""
+        challenge: str = super().generate_challenge(nbytes)
+        session["passkey_challenge"] = challenge
+        return challenge
+
+
+class TenantSerializer:
+    """Signs links and states for one tenant: what was signed for another is not ours.
+
+    The newest key signs, all verify.
+    """
+
+    def __init__(self, app: Flask, salt: str) -> None:
+        # itsdangerous signs with the last.
+        self._keys = [*app.config["SECRET_KEY_FALLBACKS"], app.config["SECRET_KEY"]]
+        self._salt = salt
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(URLSafeTimedSerializer(self._keys, salt=f"{self._salt} {g.tenant.id}"), name)
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Set up Flask-Security on `app`."""
+    app.config |= _configuration(settings)
+    security = Security(
+        mail_util_cls=TenantMailUtil,
+        totp_cls=TenantTotp,
+        webauthn_util_cls=OneUseWebauthn,
+        password_util_cls=passwords.TenantPasswordUtil,
+    )
+    security.init_app(
+        app,
+        TenantDatastore(),
+        login_form=forms.LoginForm,
+        verify_form=forms.VerifyForm,
+        change_password_form=forms.ChangePasswordForm,
+        forgot_password_form=forms.ForgotPasswordForm,
+        send_confirmation_form=forms.SendConfirmationForm,
+        two_factor_verify_code_form=forms.TwoFactorVerifyCodeForm,
+        mf_recovery_form=forms.RecoveryCodeForm,
+        wan_signin_response_form=forms.PasskeyResponseForm,
+    )
+    passwords.init_app(app, at_once=settings.hashes_at_once, wait_seconds=settings.hash_wait_seconds)
+    for name in ("remember_token", "login", "reset", "change_email", "confirm", "us_setup", "tf_setup", "tf_validity",
+                 "wan", "refresh_token"):  # fmt: skip
+        setattr(security, f"{name}_serializer", TenantSerializer(app, name))
+    for endpoint, access in _ACCESS.items():
+        _declare(app, f"security.{endpoint}", access)
+    _identify_by_login_session(app, security)
+    _follow_signals(app)
+
+
+def _identify_by_login_session(app: Flask, security: Security) -> None:
+    """Let the login session alone decide who calls; Flask-Security and Flask-Login ask us."""
+    security.principal.identity_loaders = deque([identity.load_identity])
+    identity_loaded.disconnect(_on_identity_loaded, app)  # it would load the user and their roles on every request
+    identity_loaded.connect(identity.settle_identity, app)
+    security.login_manager.session_protection = None
+    security.login_manager.user_loader(_load_user)
+    security.login_manager.request_loader(lambda _request: None)  # no token in a header or query is a way in
+
+
+def _load_user(handle: str) -> User | None:
+    caller = g.get("identity")
+    if caller is None or not caller.is_authenticated or caller.handle != handle:
+        return None
+    user: User | None = g.db.find(User, caller.user_id)
+    if user is not None:
+        set_request_attr("fs_authn_via", "session")
+        set_request_attr("fs_paa", session.get("fs_paa", 0))
+    return user
+
+
+def _follow_signals(app: Flask) -> None:
+    user_authenticated.connect(gate.admit, app)
+    user_logged_out.connect(_end_login_session, app)
+    password_changed.connect(_end_other_sessions, app)
+    password_reset.connect(_finish_reset, app)
+    user_confirmed.connect(_end_other_sessions, app)
+
+
+def _end_login_session(_sender: Any, **_: Any) -> None:
+    sessions.end_current()
+
+
+def _end_other_sessions(_sender: Any, user: UserMixin, **_: Any) -> None:
+    g.db.flush()
+    sessions.end_all(user.id, but_current=True)
+
+
+def _finish_reset(_sender: Any, user: UserMixin, **_: Any) -> None:
+    # The link reached the mailbox, so the address is theirs and this browser is no stranger.
+    person = _unproxied(user)
+    person.confirmed_at = person.confirmed_at or now()
+    gate.devices.remember(person.email)
+    sessions.end_all(person.id)
+
+
+def _declare(app: Flask, endpoint: str, access: Access) -> None:
+    view = app.view_functions[endpoint]
+
+    def stamped(**arguments: Any) -> Any:
+        return view(**arguments)
+
+    stamped.__name__ = view.__name__
+    app.view_functions[endpoint] = declare(stamped, access)
+
+
+def _unproxied(user: Any) -> User:
+    person: User = user._get_current_object() if isinstance(user, LocalProxy) else user
+    return person
+
+
+def _configuration(settings: Settings) -> dict[str, Any]:
+    secure = settings.scheme == "https"
+    return {
+        "SECURITY_BLUEPRINT_NAME": "security",
+        "SECURITY_URL_PREFIX": "/auth",
+        "SECURITY_CLI_USERS_NAME": None,  # ours know the tenant
+        "SECURITY_CLI_ROLES_NAME": None,
+        "SECURITY_API_ENABLED_METHODS": ["session"],
+        "SECURITY_RETURN_GENERIC_RESPONSES": True,
+        "SECURITY_DATETIME_FACTORY": aware_utcnow,
+        "SECURITY_EMAIL_VALIDATOR_ARGS": {"check_deliverability": False, "globally_deliverable": False},
+        "SECURITY_EMAIL_SENDER": settings.mail_sender,
+        "SECURITY_JOIN_USER_ROLES": False,
+        "SECURITY_POST_LOGIN_VIEW": "/",
+        "SECURITY_POST_LOGOUT_VIEW": "/auth/login",
+        "SECURITY_LOGOUT_METHODS": ["POST"],
+        # passwords
+        "SECURITY_PASSWORD_HASH": "argon2",
+        "SECURITY_PASSWORD_SCHEMES": ["argon2"],
+        "SECURITY_PASSWORD_SINGLE_HASH": {"argon2"},
+        "SECURITY_PASSWORD_HASH_PASSLIB_OPTIONS": {
+            "argon2__type": "ID",
+            "argon2__memory_cost": settings.argon2_memory_kib,
+            "argon2__rounds": settings.argon2_rounds,
+            "argon2__parallelism": 1,
+        },
+        "SECURITY_PASSWORD_LENGTH_MIN": passwords.SHORTEST,
+        "SECURITY_PASSWORD_NORMALIZE_FORM": "NFC",  # the only form that never lengthens a password past passlib's limit
+        "SECURITY_CHANGEABLE": True,
+        "SECURITY_RECOVERABLE": True,
+        "SECURITY_CONFIRMABLE": True,
+        "SECURITY_CHANGE_EMAIL": True,
+        "SECURITY_POST_CHANGE_VIEW": "/account/",
+        # step-up and second factor
+        "SECURITY_FRESHNESS": timedelta(minutes=15),
+        "SECURITY_FRESHNESS_GRACE_PERIOD": timedelta(minutes=0),
+        "SECURITY_TWO_FACTOR": True,
+        "SECURITY_TWO_FACTOR_ENABLED_METHODS": ["authenticator"],
+        "SECURITY_TWO_FACTOR_AUTHENTICATOR_VALIDITY": 30,  # seconds of clock skew, either way
+        "SECURITY_TWO_FACTOR_ALWAYS_VALIDATE": True,
+        "SECURITY_TWO_FACTOR_RESCUE_EMAIL": False,
+        "SECURITY_TOTP_SECRETS": keys.totp_secrets(settings.encryption_keys),
+        "SECURITY_TOTP_ISSUER": "Tenantry",
+        "SECURITY_MULTI_FACTOR_RECOVERY_CODES": True,
+        "SECURITY_MULTI_FACTOR_RECOVERY_CODES_N": 10,
+        "SECURITY_MULTI_FACTOR_RECOVERY_CODES_KEYS": keys.fernet_keys(settings.encryption_keys, "recovery codes"),
+        # passkeys
+        "SECURITY_WEBAUTHN": True,
+        "SECURITY_WAN_RP_NAME": "Tenantry",
+        "SECURITY_WAN_ALLOW_USER_HINTS": False,  # hints tell whether an account exists and has passkeys
+        # cookies
+        "SECURITY_CSRF_COOKIE_NAME": None,
+        "SECURITY_TWO_FACTOR_VALIDITY_COOKIE": {"httponly": True, "secure": secure, "samesite": "Strict"},
+    }

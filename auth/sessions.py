@@ -1,0 +1,187 @@
+"""Login sessions: a row for every signed-in browser, listed and ended as one.
+
+The cookie holds a random secret, the row its hash. Nothing else makes a caller somebody: without a row that is
+neither idle nor over, the rest of the cookie is worth nothing.
+"""
+
+import hashlib
+import secrets
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import current_app, g, request, session
+from sqlalchemy import bindparam, delete, select, update
+
+from auth.models import LoginSession, User
+from tenants.context import afterwards
+from tenants.db import TenantSession, now
+
+_COOKIE_KEY = "sid"
+_SEEN_EVERY = timedelta(minutes=1)
+_COLUMNS = select(
+    LoginSession.id, LoginSession.user_id, LoginSession.provider, LoginSession.remembered, LoginSession.created_at,
+    LoginSession.seen_at, LoginSession.expires_at,
+)  # fmt: skip
+# Run outside of the session's criteria, along with its BEGIN: it names the tenant itself.
+_BY_TOKEN = _COLUMNS.where(
+    LoginSession.tenant_id == bindparam("bound_tenant"), LoginSession.token_hash == bindparam("token_hash")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A login session that is neither idle nor over."""
+
+    id: uuid.UUID
+    user_id: uuid.UUID
+    provider: str
+    remembered: bool
+    created_at: datetime
+    seen_at: datetime
+    expires_at: datetime
+
+
+def ask_with_opening(_sender: Any, session: TenantSession) -> None:
+    """Have the caller's login session read in the trip that opens the transaction. Receives `tenant_opening`."""
+    if token := _token():
+        session.opening.companion = _BY_TOKEN
+        session.opening.parameters = {"token_hash": _hash(token)}
+
+
+def of_opening(answer: Sequence[Any] | None) -> Login | None:
+    """The login session that was read with the opening, if it still counts."""
+    if answer is None:
+        return None
+    login = Login(*answer)
+    settings = current_app.extensions["tenants"].settings
+    idle = (
+        timedelta(days=settings.session_remembered_days)
+        if login.remembered
+        else timedelta(minutes=settings.session_idle_minutes)
+    )
+    moment = now()
+    return login if moment < login.expires_at and moment - login.seen_at < idle else None
+
+
+def cookie_names(handle: str) -> bool:
+    """Whether the cookie was made for the user's present handle, which changes with the password."""
+    return secrets.compare_digest(str(session.get("_user_id", "")), handle)
+
+
+def touch(login: Login) -> None:
+    """Note that the session was used, at most once a minute, after the request's own transaction."""
+    if now() - login.seen_at < _SEEN_EVERY:
+        return
+
+    def write() -> None:
+        g.db.execute(update(LoginSession).where(LoginSession.id == login.id).values(seen_at=now()))
+
+    afterwards(write)
+
+
+def start(user: User, *, provider: str, methods: Sequence[str], remember: bool) -> LoginSession:
+    """Make the current browser a login session of `user`, with a new id whatever it had before."""
+    settings = current_app.extensions["tenants"].settings
+    if token := _token():  # signed in before: that session ends here
+        g.db.execute(delete(LoginSession).where(LoginSession.token_hash == _hash(token)))
+    lifetime = timedelta(days=settings.session_remembered_days) if remember else timedelta(hours=settings.session_hours)
+    row = LoginSession(
+        token_hash=_new_token(),
+        user_id=user.id,
+        provider=provider,
+        methods=",".join(methods)[:80],
+        user_agent=(request.user_agent.string or "")[:255],
+        address=(request.remote_addr or "")[:45],
+        remembered=remember,
+        expires_at=now() + lifetime,
+    )
+    g.db.add(row)
+    session.permanent = remember
+    return row
+
+
+def issue(user_id: uuid.UUID, user_agent: str) -> tuple[str, dict[str, Any]]:
+    """A login session made without a sign-in, for demo and test data: its secret, and the values of its row."""
+    token = secrets.token_urlsafe(32)
+    lifetime = timedelta(days=current_app.extensions["tenants"].settings.session_remembered_days)
+    return token, {
+        "token_hash": _hash(token),
+        "user_id": user_id,
+        "provider": "database",
+        "methods": "password",
+        "user_agent": user_agent,
+        "address": "127.0.0.1",
+        "remembered": True,
+        "expires_at": now() + lifetime,
+    }
+
+
+def renew() -> None:
+    """Give the current login session a new id: after a step-up the former cookie no longer counts."""
+    if (token := _token()) is None:
+        return
+    former = _hash(token)
+    g.db.execute(update(LoginSession).where(LoginSession.token_hash == former).values(token_hash=_new_token()))
+
+
+def list_of(user_id: uuid.UUID) -> Sequence[LoginSession]:
+    """The user's login sessions that are not over, last used first."""
+    rows: Sequence[LoginSession] = g.db.scalars(
+        select(LoginSession)
+        .where(LoginSession.user_id == user_id, LoginSession.expires_at > now())
+        .order_by(LoginSession.seen_at.desc())
+    ).all()
+    return rows
+
+
+def describe(row: LoginSession, current_id: uuid.UUID) -> dict[str, Any]:
+    """A login session as its owner sees it; without the hash."""
+    return {
+        "id": row.id,
+        "device": row.user_agent,
+        "address": row.address,
+        "provider": row.provider,
+        "methods": row.methods.split(","),
+        "created_at": row.created_at,
+        "seen_at": row.seen_at,
+        "current": row.id == current_id,
+    }
+
+
+def end(session_id: uuid.UUID, *, user_id: uuid.UUID) -> bool:
+    """End one login session of a user; False when the user has no such session."""
+    ended = g.db.execute(delete(LoginSession).where(LoginSession.id == session_id, LoginSession.user_id == user_id))
+    return bool(ended.rowcount)
+
+
+def end_all(user_id: uuid.UUID, *, but_current: bool = False) -> int:
+    """End every login session of a user, except perhaps the calling browser's; gives back how many there were."""
+    statement = delete(LoginSession).where(LoginSession.user_id == user_id)
+    if but_current and (token := _token()):
+        statement = statement.where(LoginSession.token_hash != _hash(token))
+    ended: int = g.db.execute(statement).rowcount
+    return ended
+
+
+def end_current() -> None:
+    """End the calling browser's login session."""
+    if token := _token():
+        g.db.execute(delete(LoginSession).where(LoginSession.token_hash == _hash(token)))
+    session.pop(_COOKIE_KEY, None)
+
+
+def _token() -> str | None:
+    token = session.get(_COOKIE_KEY)
+    return token if isinstance(token, str) else None
+
+
+def _new_token() -> str:
+    token = session[_COOKIE_KEY] = secrets.token_urlsafe(32)
+    return _hash(token)
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,98 @@
+"""Failed attempts are counted, by account and by address, before the proof is looked at.
+
+Counting first means that a hundred attempts at once are a hundred attempts. A browser in which the account's owner
+has signed in before (a device, known by a cookie) has a count of its own: whoever floods an account with guesses from
+elsewhere keeps strangers out for a quarter of an hour, and not its owner. The counts are rows, so that they hold for
+every process, and a window's end is their end: nobody is locked out for ever.
+"""
+
+import hashlib
+import ipaddress
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from flask import g, request
+from sqlalchemy import delete, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from auth import devices
+from auth.errors import Throttled
+from auth.models import Attempts
+from tenants.context import bound
+from tenants.db import now
+
+WINDOW = timedelta(minutes=15)
+PER_ACCOUNT = 10
+"""Attempts on one account within a window that may fail; a known device has as many for itself."""
+PER_ADDRESS = 100
+"""Attempts from one address (IPv6: one /64) within a window that may fail, whatever the accounts."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """An attempt under way; unless it is told that it succeeded, it counts as failed."""
+
+    keys: tuple[str, ...]
+    succeeded: bool = False
+
+
+@contextmanager
+def attempt(kind: str, account: str) -> Iterator[Attempt]:
+    """Count an attempt of that kind (say "password") on an account; take it back if it succeeds.
+
+    Raises Throttled when there were too many. The request's transaction is ended first: nothing is locked and no
+    connection held while the proof is computed.
+    """
+    g.db.release()
+    account = account.strip().casefold()
+    device = devices.known_for(account)
+    subject = f"{kind}:device:{device}" if device else f"{kind}:account:{account}"
+    trial = Attempt((_key(subject), _key(f"{kind}:address:{_address()}")))
+    counts = _count(trial.keys)
+    if counts[0] > PER_ACCOUNT or counts[1] > PER_ADDRESS:
+        raise Throttled(int(WINDOW.total_seconds()))
+    yield trial
+    if trial.succeeded:
+        _take_back(trial.keys)
+
+
+def _count(keys: tuple[str, ...]) -> list[int]:
+    # Of its own, and committed at once: a refusal must not undo it, nor another process wait for it.
+    with bound(g.tenant) as session:
+        insert: Any = (postgresql if session.get_bind().dialect.name == "postgresql" else sqlite).insert
+        session.execute(delete(Attempts).where(Attempts.window_ends_at <= now()))
+        counts = []
+        for key in sorted(keys):  # in one order, so that two attempts do not wait for each other
+            counted = (
+                insert(Attempts)
+                .values(key=key, count=1, window_ends_at=now() + WINDOW)
+                .on_conflict_do_update(index_elements=["tenant_id", "key"], set_={"count": Attempts.count + 1})
+                .returning(Attempts.count)
+            )
+            counts.append((key, session.execute(counted).scalar_one()))
+    by_key = dict(counts)
+    return [by_key[key] for key in keys]
+
+
+def _take_back(keys: tuple[str, ...]) -> None:
+    # With the request's own changes: a sign-in that is not committed did not succeed.
+    statement = update(Attempts).where(Attempts.key.in_(keys), Attempts.count > 0)
+    g.db.execute(statement.values(count=Attempts.count - 1))
+
+
+def _address() -> str:
+    """The caller's address; of IPv6 the network, which is what one person has."""
+    try:
+        address = ipaddress.ip_address(request.remote_addr or "")
+    except ValueError:
+        return "unknown"
+    if address.version == 6:
+        return str(ipaddress.ip_network((address, 64), strict=False).network_address)
+    return str(address)
+
+
+def _key(subject: str) -> str:
+    return hashlib.sha256(subject.encode()).hexdigest()

@@ -1,0 +1,124 @@
+"""The users of a tenant: made, found, deactivated."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from email_validator import EmailNotValidError, validate_email
+from flask import current_app, g
+from flask_babel import gettext as _
+from flask_security.recoverable import generate_reset_password_token
+from flask_security.utils import send_mail
+from sqlalchemy import func, select
+
+from auth import passwords, roles, sessions
+from auth.errors import NotAllowed, UnknownUser
+from auth.identity import Identity
+from auth.models import User
+from auth.permissions import OWNER
+from tenants.db import now
+
+LONGEST_NAME = 200
+
+
+def create_user(
+    email: str,
+    name: str = "",
+    *,
+    password: str | None = None,
+    password_hash: str | None = None,
+    confirmed: bool = True,
+) -> User:
+    """Make a user of the bound tenant, without any role.
+
+    `password_hash` is one of ours, made before. Without either the user has no password until they follow a link that
+    is mailed to them (`send_welcome`). Raises
+    ValueError for an unusable or taken e-mail address, and UnsuitablePassword.
+    """
+    try:
+        email = validate_email(email, check_deliverability=False, globally_deliverable=False).normalized
+    except EmailNotValidError as error:
+        raise ValueError(f"{email}: {error}") from None
+    if find_by_email(email) is not None:
+        raise ValueError(f"{email}: there is a user with this address already")
+    user = User(
+        email=email,
+        name=(name or email.partition("@")[0])[:LONGEST_NAME],
+        password=passwords.hash_new(password) if password is not None else password_hash,
+        confirmed_at=now() if confirmed else None,
+    )
+    g.db.add(user)
+    g.db.flush()  # grants and mails refer to its id
+    return user
+
+
+def send_welcome(user: User) -> None:
+    """Mail a link, good for a day, by which the user sets their first password."""
+    settings = current_app.extensions["tenants"].settings
+    # Not url_for: there may be no request, and a pushed one would end with the teardown of this transaction.
+    port = f":{settings.public_port}" if settings.public_port else ""
+    adapter = current_app.url_map.bind(f"{g.tenant.slug}.{settings.base_domain}{port}", url_scheme=settings.scheme)
+    token = generate_reset_password_token(user)
+    send_mail(
+        _("Welcome to %(workspace)s", workspace=g.tenant.name),
+        user.email,
+        "security/email/welcome",
+        user=user,
+        link=adapter.build("security.reset_password", {"token": token}, force_external=True),
+    )
+
+
+def create_owner(_sender: Any, tenant: Any, owner: Mapping[str, Any]) -> None:
+    """Give a new tenant its roles and its owner. Receives `tenant_created`."""
+    roles.create_builtin_roles()
+    g.db.flush()
+    user = create_user(
+        owner["email"],
+        owner.get("name", ""),
+        password=owner.get("password"),
+        password_hash=owner.get("password_hash"),
+    )
+    roles.grant_role(user, OWNER.name, actor=None, origin="default", reason="created with the workspace")
+    if user.password is None:
+        send_welcome(user)
+
+
+def find_by_email(email: str) -> User | None:
+    """The user of the bound tenant with that address, in any case."""
+    user: User | None = g.db.scalar(select(User).where(func.lower(User.email) == email.lower()))
+    return user
+
+
+def get_by_email(email: str) -> User:
+    """The user of the bound tenant with that address. Raises UnknownUser."""
+    user = find_by_email(email)
+    if user is None:
+        raise UnknownUser(f"no user '{email}'")
+    return user
+
+
+def list_users(*, limit: int = 1000) -> Sequence[User]:
+    """The users of the bound tenant, by e-mail address."""
+    users: Sequence[User] = g.db.scalars(select(User).order_by(User.email).limit(limit)).all()
+    return users
+
+
+def deactivate_user(user: User, *, actor: Identity | None) -> None:
+    """Close an account: no sign-in any more, and every login session ends. Raises NotAllowed."""
+    if roles.is_owner(user.id):
+        if actor is not None and OWNER.name not in actor.roles:
+            raise NotAllowed("only owners deactivate an owner")
+        roles.keep_an_owner(without=user.id)
+    user.active = False
+    sessions.end_all(user.id)
+
+
+def reactivate_user(user: User) -> None:
+    """Open a deactivated account again."""
+    user.active = True
+
+
+def name_of(user_id: uuid.UUID | None) -> str:
+    """The name of a user, or an empty string when there is none."""
+    user = g.db.find(User, user_id)
+    return user.name if user else ""

@@ -1,0 +1,116 @@
+"""My account: profile, language, login sessions. Password, second factor and passkeys are Flask-Security's views."""
+
+import uuid
+import zoneinfo
+
+from flask import Blueprint, abort, current_app, flash, g, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext, refresh
+from flask_security import current_user
+from flask_wtf import FlaskForm
+from wtforms import SelectField, StringField, SubmitField
+from wtforms.validators import InputRequired, Length
+
+from auth import sessions
+from auth.permissions import signed_in
+from auth.users import LONGEST_NAME
+
+ZONES = sorted(zone for zone in zoneinfo.available_timezones() if "/" in zone or zone == "UTC")
+
+bp = Blueprint("account", __name__, url_prefix="/account", template_folder="templates")
+
+
+class ProfileForm(FlaskForm):  # type: ignore[misc]
+    """What a person may change about themselves without proving anything."""
+
+    name = StringField(lazy_gettext("Name"), validators=[InputRequired(), Length(max=LONGEST_NAME)])
+    locale = SelectField(lazy_gettext("Language"))
+    timezone = SelectField(lazy_gettext("Time zone"))
+    submit = SubmitField(lazy_gettext("Save"))
+
+    def __init__(self) -> None:
+        super().__init__(obj=current_user)
+        settings = current_app.extensions["tenants"].settings
+        languages = current_app.extensions["languages"]
+        self.locale.choices = [
+            ("", _("As the browser says")),
+            *((code, languages[code]) for code in settings.languages),
+        ]
+        self.timezone.choices = [("", "UTC"), *((zone, zone.replace("_", " ")) for zone in ZONES if zone != "UTC")]
+
+
+@bp.get("/")
+@signed_in
+def overview() -> ResponseReturnValue:
+    """The account at a glance."""
+    return _overview(ProfileForm())
+
+
+@bp.post("/profile")
+@signed_in
+def profile() -> ResponseReturnValue:
+    """Change name, language and time zone."""
+    form = ProfileForm()
+    if not form.validate_on_submit():
+        return _overview(form), 422
+    current_user.name = form.name.data.strip()
+    current_user.locale = form.locale.data or None
+    current_user.timezone = form.timezone.data or None
+    session.pop("locale", None)
+    refresh()
+    flash(_("Your profile is saved."), "success")
+    return redirect(url_for("account.overview"))
+
+
+@bp.post("/language")
+@signed_in
+def language() -> ResponseReturnValue:
+    """Change the language only."""
+    chosen = request.form.get("locale", "")
+    if chosen not in current_app.extensions["tenants"].settings.languages:
+        abort(422)
+    current_user.locale = chosen
+    return redirect(url_for("account.overview"))
+
+
+@bp.get("/sessions")
+@signed_in
+def list_sessions() -> ResponseReturnValue:
+    """Where the person is signed in."""
+    rows = sessions.list_of(g.identity.user_id)
+    return render_template(
+        "account/sessions.html", sessions=[sessions.describe(row, g.identity.login.id) for row in rows]
+    )
+
+
+@bp.post("/sessions/<uuid:session_id>/end")
+@signed_in
+def end_session(session_id: uuid.UUID) -> ResponseReturnValue:
+    """Sign out one browser."""
+    if not sessions.end(session_id, user_id=g.identity.user_id):
+        abort(404)
+    flash(_("That browser is signed out."), "success")
+    return redirect(url_for("account.list_sessions"))
+
+
+@bp.post("/sessions/end")
+@signed_in
+def end_all_sessions() -> ResponseReturnValue:
+    """Sign out everywhere, here too."""
+    sessions.end_all(g.identity.user_id)
+    session.clear()
+    flash(_("You are signed out everywhere."), "success")
+    return redirect(url_for("security.login"))
+
+
+def _overview(form: ProfileForm) -> str:
+    return render_template(
+        "account/overview.html",
+        profile_form=form,
+        second_factor=bool(current_user.tf_primary_method),
+        recovery_codes_left=len(current_user.mf_recovery_codes or ()),
+        passkeys=current_user.webauthn,
+        roles=g.identity.roles,
+        catalogue=current_app.extensions["auth"].catalogue.permissions,
+    )
