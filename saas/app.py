@@ -1,0 +1,63 @@
+"""The application factory: one page, in order; a line whose place matters says why."""
+
+from datetime import timedelta
+from typing import Any
+
+from flask import Flask
+from sqlalchemy.exc import OperationalError
+from structlog import get_logger
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from auth import Auth
+from config.settings import Settings, load_settings
+from saas import api, cli, errors, headers, health, i18n, navigation, observability, pages, projects, toolbar
+from tenants import Tenants
+
+FEATURES = (projects,)
+"""Feature packages; each plugs itself in by `init_app(app)`."""
+
+
+def create_app(settings: Settings | None = None, **overrides: Any) -> Flask:
+    """Build the application. Without `settings` they are read from the environment; `overrides` win.
+
+    Raises SettingsError, and in production UnsafeDatabaseRole.
+    """
+    settings = settings or load_settings(**overrides)
+    app = Flask(__name__)
+    app.config.from_mapping(
+        SECRET_KEY=settings.secret_key.get_secret_value(),
+        SECRET_KEY_FALLBACKS=[key.get_secret_value() for key in settings.secret_key_fallbacks],
+        PERMANENT_SESSION_LIFETIME=timedelta(days=settings.session_remembered_days),
+        MAX_CONTENT_LENGTH=1024 * 1024,
+        TESTING=settings.env == "testing",
+    )
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+
+    observability.init_app(app, settings)  # first hook: every line logged from here on names the request
+    Tenants(app, settings, apex=pages.apex)  # before everything that reads tenant data, and the last to leave
+    i18n.init_app(app, settings)  # before auth, whose forms are translated
+    Auth(app, settings)
+    navigation.init_app(app)
+    errors.init_app(app)
+    headers.init_app(app, settings)
+    for part in (health, pages, api):
+        app.register_blueprint(part.bp)
+    for feature in FEATURES:
+        feature.init_app(app)
+    cli.init_app(app)
+    toolbar.init_app(app, settings)
+    if settings.production:
+        _check_database(app)
+    return app
+
+
+def _check_database(app: Flask) -> None:
+    try:
+        app.extensions["tenants"].engines.shared.connect().close()
+    except OperationalError as error:
+        # Not a reason to stay down: the role is checked with the first connection there is.
+        get_logger().error("the database does not answer yet", error=str(error.orig))
+    if app.extensions["tenants"].engines.shared.dialect.name == "sqlite":
+        get_logger().warning("SQLite: tenants are kept apart by the session alone; PostgreSQL adds row-level security")

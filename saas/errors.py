@@ -1,0 +1,167 @@
+"""Errors as answers: the only place that knows which fault is which status.
+
+A page for people, RFC 9457 problem+json for programs. Neither ever holds a trace, and neither needs the database.
+"""
+
+from typing import Any
+
+import structlog
+from flask import Flask, Response, abort, flash, g, jsonify, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable, TooManyRequests
+
+from auth.errors import Busy, NotAllowed, SignInRefused, Throttled
+from auth.identity import forget_identity
+from tenants.errors import DatabaseUnavailable
+from tenants.request import Suspended
+
+log = structlog.get_logger()
+
+RETRY_AFTER = 5  # seconds, until the database may be back
+
+
+def init_app(app: Flask) -> None:
+    """Register the handlers."""
+    app.before_request(refuse_nul)
+    app.register_error_handler(HTTPException, answer)
+    for outage in (OperationalError, InterfaceError, PoolTimeout, DatabaseUnavailable):
+        app.register_error_handler(outage, answer_outage)
+    app.register_error_handler(Throttled, lambda error: answer(TooManyRequests(retry_after=error.retry_after)))
+    app.register_error_handler(Busy, lambda error: answer(ServiceUnavailable(retry_after=RETRY_AFTER)))
+    app.register_error_handler(NotAllowed, lambda error: answer(_with_text(403, str(error))))
+    app.register_error_handler(SignInRefused, answer_refused_sign_in)
+
+
+def refuse_nul() -> None:
+    """No name, text or id holds a NUL; databases refuse it in their own ways. A before_request hook."""
+    values = (value for source in (request.args, request.form) for value in source.values())
+    if "\0" in request.path or any("\0" in value for value in values):
+        abort(400)
+
+
+def answer(error: HTTPException) -> ResponseReturnValue:
+    """Any HTTP error, as a page or as a problem."""
+    if isinstance(error, InternalServerError) and _is_outage(error.original_exception):
+        return answer_outage(error.original_exception)
+    if error.code is None or error.code < 400:
+        return error  # a redirect
+    if error.code >= 500:
+        forget_identity()  # the page must not look anybody up
+    if wants_json():
+        return _as_problem(error)
+    if error.code == 401:
+        return redirect(url_for("security.login", next=_here()))
+    return _as_page(error)
+
+
+def answer_outage(error: Any) -> ResponseReturnValue:
+    """The database does not answer: 503, to be tried again."""
+    if not _is_outage(error):
+        raise error
+    log.error("the database does not answer", error=str(getattr(error, "orig", error)))
+    return answer(ServiceUnavailable(retry_after=RETRY_AFTER))
+
+
+def answer_refused_sign_in(error: SignInRefused) -> ResponseReturnValue:
+    """Somebody has proved who they are and may not come in."""
+    if wants_json():
+        return _as_problem(_with_text(403, str(error)))
+    flash(str(error), "error")
+    return redirect(url_for("security.login"))
+
+
+def wants_json() -> bool:
+    """Whether the caller is a program rather than a person at a browser."""
+    if request.path.startswith("/api/"):
+        return True
+    best = request.accept_mimetypes.best_match(["text/html", "application/json", "application/problem+json"])
+    return best is not None and best != "text/html"
+
+
+def _as_problem(error: HTTPException) -> Response:
+    # RFC 9457; "about:blank" says that the status tells it all.
+    problem = {"type": "about:blank", "title": error.name, "status": error.code, "detail": _message(error)}
+    if request_id := g.get("request_id"):
+        problem["instance"] = f"urn:request:{request_id}"
+    if fields := getattr(error, "fields", None):
+        problem["errors"] = fields
+    response = jsonify(problem)
+    response.content_type = "application/problem+json"
+    return _finish(response, error)
+
+
+def _as_page(error: HTTPException) -> Response:
+    template = "suspended.html" if isinstance(error, Suspended) else "errors/error.html"
+    page = render_template(
+        template,
+        code=error.code,
+        title=_title(error),
+        message=_message(error),
+        request_id=g.get("request_id"),
+        retry_after=getattr(error, "retry_after", None),
+    )
+    return _finish(Response(page, content_type="text/html; charset=utf-8"), error)
+
+
+def _finish(response: Response, error: HTTPException) -> Response:
+    response.status_code = error.code or 500
+    if retry_after := getattr(error, "retry_after", None):
+        response.headers["Retry-After"] = str(retry_after)
+    if error.code == 405:
+        response.allow.update(getattr(error, "valid_methods", None) or ())
+    if error.code == 401:
+        response.headers["WWW-Authenticate"] = 'Session realm="workspace"'
+    return response
+
+
+def _title(error: HTTPException) -> str:
+    titles = {
+        400: _("This request cannot be understood"),
+        403: _("You may not do this"),
+        404: _("There is nothing here"),
+        405: _("This address does not take that request"),
+        413: _("That is too much at once"),
+        429: _("Too many requests"),
+        500: _("Something went wrong on our side"),
+        503: _("We will be back in a moment"),
+    }
+    return titles.get(error.code or 500) or error.name
+
+
+def _message(error: HTTPException) -> str:
+    if getattr(error, "own_text", False):
+        return str(error.description)
+    messages = {
+        400: _("The page may have been open for too long. Go back, reload it and try again."),
+        401: _("Sign in first."),
+        403: _("Ask an administrator of your workspace if you need to."),
+        404: _("The address is wrong, or what was here is gone."),
+        413: _("At most 1 MiB can be sent in one request."),
+        429: _("Wait a while, then try again."),
+        500: _("It has been noted. Nothing was changed by your request."),
+        503: _("The service cannot be reached right now. Nothing was changed by your request; try again soon."),
+    }
+    return messages.get(error.code or 500) or str(error.description or "")
+
+
+def _with_text(code: int, text: str) -> HTTPException:
+    error = HTTPException(text)
+    error.code = code
+    error.own_text = True  # type: ignore[attr-defined]
+    return error
+
+
+def _is_outage(error: BaseException | None) -> bool:
+    if isinstance(error, DatabaseUnavailable | PoolTimeout | InterfaceError):
+        return True
+    return isinstance(error, OperationalError | DBAPIError) and (
+        isinstance(error, OperationalError) or error.connection_invalidated
+    )
+
+
+def _here() -> str | None:
+    # Relative, so that it stays on this host; a form is not submitted again after signing in.
+    return request.full_path.rstrip("?") if request.method == "GET" and request.path != "/" else None

@@ -1,0 +1,38 @@
+"""Is the process up, and is it ready to serve? On any host, with no tenant."""
+
+from alembic.runtime.migration import MigrationContext
+from flask import Blueprint, current_app, jsonify
+from flask.typing import ResponseReturnValue
+from sqlalchemy.exc import SQLAlchemyError
+
+from auth.permissions import public
+from saas.migrations import head_revision
+from tenants.errors import TenancyError
+from tenants.request import without_tenant
+
+bp = Blueprint("health", __name__)
+
+
+@bp.get("/healthz")
+@public
+@without_tenant
+def healthz() -> ResponseReturnValue:
+    """The process answers; nothing else is asked."""
+    return jsonify(status="ok")
+
+
+@bp.get("/readyz")
+@public
+@without_tenant
+def readyz() -> ResponseReturnValue:
+    """The database answers and its schema is the one that this release needs; else 503 and what is wrong."""
+    try:
+        with current_app.extensions["tenants"].engines.shared.connect() as connection:
+            revision = MigrationContext.configure(connection).get_current_revision()
+    except (SQLAlchemyError, TenancyError):
+        checks = {"database": "unreachable", "migrations": "unknown"}
+    else:
+        at_head = revision == head_revision()
+        checks = {"database": "ok", "migrations": "ok" if at_head else f"at {revision}, not {head_revision()}"}
+    ready = all(state == "ok" for state in checks.values())
+    return jsonify(status="ok" if ready else "unavailable", checks=checks), 200 if ready else 503

@@ -1,0 +1,29 @@
+"""Alembic's environment: run a migration on the engine that was configured, in one transaction."""
+
+from alembic import context
+
+import auth.models
+import saas.projects.models
+import tenants.models
+from tenants.db import Base
+
+FEATURES = (tenants.models, auth.models, saas.projects.models)
+"""Imported for their tables, which autogeneration compares with the database."""
+
+
+def run() -> None:
+    """Run what was asked for."""
+    engine = context.config.attributes["engine"]
+    with engine.connect() as connection:
+        context.configure(
+            connection=connection,
+            target_metadata=Base.metadata,
+            compare_type=True,
+            render_as_batch=connection.dialect.name == "sqlite",
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+        connection.commit()
+
+
+run()

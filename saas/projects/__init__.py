@@ -1,0 +1,20 @@
+"""Projects: the sample feature, the folder to copy. `init_app` plugs it in."""
+
+from flask import Flask
+from flask_babel import lazy_gettext as _
+
+from auth.permissions import can
+from saas import navigation
+from saas.projects import api, permissions, views
+from saas.projects.permissions import ProjectPermission
+
+
+def init_app(app: Flask) -> None:
+    """Register permissions, pages, API and navigation of the feature."""
+    permissions.register(app.extensions["auth"].catalogue)
+    app.register_blueprint(views.bp)
+    app.register_blueprint(api.bp)
+    navigation.add(
+        app,
+        navigation.Entry("projects.list_projects", _("Projects"), "folder", lambda: can(ProjectPermission.READ)),
+    )

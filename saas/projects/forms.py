@@ -1,0 +1,64 @@
+"""Forms of the project pages."""
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from flask_babel import lazy_gettext as _
+from flask_wtf import FlaskForm
+from wtforms import DateField, EmailField, SelectField, StringField, SubmitField, TextAreaField
+from wtforms.validators import InputRequired, Length, Optional
+
+from auth.models import User
+from saas.projects.models import ProjectStatus
+from saas.projects.service import LONGEST_NAME, LONGEST_TEXT
+
+STATUS_LABELS = {
+    ProjectStatus.PLANNED: _("Planned"),
+    ProjectStatus.ACTIVE: _("Active"),
+    ProjectStatus.DONE: _("Done"),
+    ProjectStatus.ARCHIVED: _("Archived"),
+}
+
+
+def _strip(value: str | None) -> str | None:
+    return value.strip() if value else value
+
+
+class ProjectForm(FlaskForm):  # type: ignore[misc]
+    """A project's fields."""
+
+    name = StringField(_("Name"), filters=[_strip], validators=[InputRequired(), Length(max=LONGEST_NAME)])
+    description = TextAreaField(_("Description"), validators=[Length(max=LONGEST_TEXT)])
+    status = SelectField(_("Status"), choices=[(status.value, label) for status, label in STATUS_LABELS.items()])
+    owner_id = SelectField(_("Owner"), coerce=lambda value: uuid.UUID(str(value)) if value else None)
+    due_on = DateField(_("Due date"), validators=[Optional()])
+    submit = SubmitField(_("Save"))
+
+    def __init__(self, people: Sequence[User], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.owner_id.choices = [("", "—"), *((str(person.id), person.name) for person in people)]
+
+    def values(self) -> dict[str, Any]:
+        """The values for `service.create_project` and `edit_project`."""
+        return {
+            "name": self.name.data,
+            "description": self.description.data or "",
+            "status": self.status.data,
+            "owner_id": self.owner_id.data,
+            "due_on": self.due_on.data,
+        }
+
+
+class UpdateForm(FlaskForm):  # type: ignore[misc]
+    """A note on a project."""
+
+    body = TextAreaField(_("Update"), filters=[_strip], validators=[InputRequired(), Length(max=LONGEST_TEXT)])
+    submit = SubmitField(_("Post update"))
+
+
+class EditorForm(FlaskForm):  # type: ignore[misc]
+    """Somebody who may edit one project."""
+
+    email = EmailField(_("E-mail address"), filters=[_strip], validators=[InputRequired(), Length(max=320)])
+    submit = SubmitField(_("Add editor"))

@@ -1,0 +1,260 @@
+"""What can be done with projects. Pages, API and tasks all come here; nothing here commits."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from typing import Any
+
+from flask import g
+from sqlalchemy import Row, Select, and_, bindparam, func, or_, select, tuple_
+from sqlalchemy.sql.elements import ColumnElement
+
+from auth import roles, users
+from auth.errors import NotAllowed, UnknownUser
+from auth.models import User
+from saas.projects.models import Project, ProjectStatus, ProjectUpdate
+from saas.projects.permissions import EDITOR, OBJECT_TYPE, ProjectPermission
+
+LONGEST_NAME = 200
+LONGEST_TEXT = 20_000
+
+_COLUMNS = (
+    Project.id, Project.name, Project.description, Project.status, Project.owner_id, Project.due_on,
+    Project.created_at, Project.updated_at,
+)  # fmt: skip
+_NO_DATE = date(9999, 12, 31)  # a project without due date comes after those with one
+
+SORTS: Mapping[str, tuple[ColumnElement[Any], bool]] = {
+    "-created": (Project.id, True),  # ids are in order of time (UUIDv7)
+    "created": (Project.id, False),
+    "name": (Project.name, False),
+    "-name": (Project.name, True),
+    "-updated": (Project.updated_at, True),
+    "updated": (Project.updated_at, False),
+    "due": (func.coalesce(Project.due_on, _NO_DATE), False),
+    "-due": (func.coalesce(Project.due_on, _NO_DATE), True),
+}
+"""Orders of a list: the sorted expression, and whether it descends. The id breaks ties."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which projects a list is about; `only` confines it to those ids, for callers who may read no others."""
+
+    search: str = ""
+    status: str = ""
+    owner_id: uuid.UUID | None = None
+    only: tuple[uuid.UUID, ...] | None = None
+
+    def parameters(self) -> dict[str, Any]:
+        """The bound values of those conditions that are set."""
+        values: dict[str, Any] = {}
+        if self.search:
+            escaped = self.search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+            values["search"] = f"%{escaped}%"
+        if self.status:
+            values["status"] = self.status
+        if self.owner_id:
+            values["owner_id"] = self.owner_id
+        if self.only is not None:
+            values["only"] = list(self.only)
+        return values
+
+
+def readable() -> tuple[uuid.UUID, ...] | None:
+    """Ids of the projects that the caller may read, or None for all."""
+    if ProjectPermission.READ in g.permissions:
+        return None
+    return tuple(
+        object_id
+        for (object_type, object_id), held in g.identity.objects.items()
+        if object_type == OBJECT_TYPE and ProjectPermission.READ in held
+    )
+
+
+def list_projects(
+    wanted: Filter, *, sort: str = "-created", limit: int = 20, offset: int = 0, after: Sequence[Any] | None = None
+) -> Sequence[Row[Any]]:
+    """Rows of projects with their owner's name, in the order of `SORTS[sort]`; `after` is a (sorted value, id)."""
+    parameters = wanted.parameters()
+    statement = _page(tuple(sorted(parameters)), sort, after is not None)
+    values = {**parameters, "page_limit": limit, "page_offset": offset}
+    if after is not None:
+        values |= {"after_value": after[0], "after_id": after[1]}
+    rows: Sequence[Row[Any]] = g.db.execute(statement, values).all()
+    return rows
+
+
+def count_projects(wanted: Filter | None = None) -> int:
+    """How many projects there are of that kind; archived ones count only when asked for."""
+    parameters = (wanted or Filter(only=readable())).parameters()
+    counted: int = g.db.execute(_count(tuple(sorted(parameters))), parameters).scalar_one()
+    return counted
+
+
+def recent_projects(*, limit: int) -> Sequence[Row[Any]]:
+    """The projects that changed last."""
+    return list_projects(Filter(only=readable()), sort="-updated", limit=limit)
+
+
+def recent_updates(*, limit: int) -> Sequence[Row[Any]]:
+    """The last updates of all projects, with project and author."""
+    rows: Sequence[Row[Any]] = g.db.execute(_RECENT_UPDATES, {"page_limit": limit}).all()
+    return rows
+
+
+def find_project(project_id: uuid.UUID) -> Project | None:
+    """The tenant's project of that id."""
+    project: Project | None = g.db.find(Project, project_id)
+    return project
+
+
+def create_project(
+    *,
+    name: str,
+    description: str = "",
+    status: str = ProjectStatus.ACTIVE,
+    owner_id: uuid.UUID | None = None,
+    due_on: date | None = None,
+) -> Project:
+    """Make a project; its owner is the caller unless another is named. Raises UnknownUser."""
+    project = Project(
+        name=name,
+        description=description,
+        status=status,
+        owner_id=_check_owner(owner_id) if owner_id else g.identity.user_id,
+        due_on=due_on,
+    )
+    g.db.add(project)
+    g.db.flush()  # the answer names its id
+    return project
+
+
+def edit_project(project: Project, **changes: Any) -> None:
+    """Change name, description, status, owner_id or due_on. Raises UnknownUser."""
+    if changes.get("owner_id") and changes["owner_id"] != project.owner_id:
+        _check_owner(changes["owner_id"])
+    for name, value in changes.items():
+        setattr(project, name, value)
+
+
+def archive_project(project: Project) -> None:
+    """Put a project out of the way."""
+    project.status = ProjectStatus.ARCHIVED
+
+
+def restore_project(project: Project) -> None:
+    """Bring an archived project back."""
+    project.status = ProjectStatus.ACTIVE
+
+
+def delete_project(project: Project) -> None:
+    """Delete a project with its updates, and what was granted on it."""
+    roles.drop_object(OBJECT_TYPE, project.id)
+    g.db.delete(project)
+
+
+def list_updates(project: Project, *, limit: int = 100) -> Sequence[Row[Any]]:
+    """The updates of a project, newest first, with their author's name."""
+    rows: Sequence[Row[Any]] = g.db.execute(_UPDATES, {"project_id": project.id, "page_limit": limit}).all()
+    return rows
+
+
+def write_update(project: Project, body: str) -> ProjectUpdate:
+    """Add an update by the caller."""
+    update = ProjectUpdate(project_id=project.id, author_id=g.identity.user_id, body=body)
+    g.db.add(update)
+    return update
+
+
+def add_editor(project: Project, email: str) -> User:
+    """Let a user edit this one project. Raises UnknownUser, NotAllowed."""
+    user = users.get_by_email(email)
+    roles.grant_role(user, EDITOR.name, actor=g.identity, on=(OBJECT_TYPE, project.id))
+    return user
+
+
+def remove_editor(project: Project, user_id: uuid.UUID) -> None:
+    """Take that back. Raises UnknownUser, NotAllowed."""
+    user: User | None = g.db.find(User, user_id)
+    if user is None:
+        raise UnknownUser("no such user")
+    if not roles.revoke_role(user, EDITOR.name, actor=g.identity, on=(OBJECT_TYPE, project.id)):
+        raise NotAllowed("not an editor of this project")
+
+
+def list_editors(project: Project) -> Sequence[User]:
+    """The users who may edit this project although their roles do not let them edit all."""
+    return [user for user, _role in roles.holders_on(OBJECT_TYPE, project.id)]
+
+
+def _check_owner(owner_id: uuid.UUID) -> uuid.UUID:
+    owner: User | None = g.db.find(User, owner_id)
+    if owner is None or not owner.active:
+        raise UnknownUser("no such user in this workspace")
+    return owner_id
+
+
+# Statements are built once for each combination of conditions: building one costs as much as running it.
+
+
+@cache
+def _page(conditions: tuple[str, ...], sort: str, after: bool) -> Select[Any]:
+    expression, descends = SORTS[sort]
+    statement = (
+        select(*_COLUMNS, User.name.label("owner_name"))
+        .outerjoin(User, and_(User.tenant_id == Project.tenant_id, User.id == Project.owner_id))
+        .where(*_conditions(conditions))
+    )
+    if after:
+        place = tuple_(expression, Project.id)
+        given = tuple_(bindparam("after_value", type_=expression.type), bindparam("after_id", type_=Project.id.type))
+        statement = statement.where(place < given if descends else place > given)
+    order = [expression, Project.id] if expression is not Project.id else [Project.id]
+    return (
+        statement.order_by(*(column.desc() if descends else column.asc() for column in order))
+        .limit(bindparam("page_limit"))
+        .offset(bindparam("page_offset"))
+    )
+
+
+@cache
+def _count(conditions: tuple[str, ...]) -> Select[Any]:
+    return select(func.count()).select_from(Project).where(*_conditions(conditions))
+
+
+def _conditions(names: tuple[str, ...]) -> list[ColumnElement[bool]]:
+    search = bindparam("search")
+    known: dict[str, ColumnElement[bool]] = {
+        "search": or_(Project.name.ilike(search, escape="\\"), Project.description.ilike(search, escape="\\")),
+        "status": Project.status == bindparam("status"),
+        "owner_id": Project.owner_id == bindparam("owner_id"),
+        "only": Project.id.in_(bindparam("only", expanding=True)),
+    }
+    shown = [] if "status" in names else [Project.status != ProjectStatus.ARCHIVED]
+    return [*shown, *(known[name] for name in names)]
+
+
+_UPDATES = (
+    select(ProjectUpdate.id, ProjectUpdate.body, ProjectUpdate.created_at, User.name.label("author_name"))
+    .join(User, and_(User.tenant_id == ProjectUpdate.tenant_id, User.id == ProjectUpdate.author_id))
+    .where(ProjectUpdate.project_id == bindparam("project_id"))
+    .order_by(ProjectUpdate.created_at.desc(), ProjectUpdate.id.desc())
+    .limit(bindparam("page_limit"))
+)
+_RECENT_UPDATES = (
+    select(
+        ProjectUpdate.body,
+        ProjectUpdate.created_at,
+        User.name.label("author_name"),
+        Project.id.label("project_id"),
+        Project.name.label("project_name"),
+    )
+    .join(User, and_(User.tenant_id == ProjectUpdate.tenant_id, User.id == ProjectUpdate.author_id))
+    .join(Project, and_(Project.tenant_id == ProjectUpdate.tenant_id, Project.id == ProjectUpdate.project_id))
+    .where(Project.status != ProjectStatus.ARCHIVED)
+    .order_by(ProjectUpdate.created_at.desc(), ProjectUpdate.id.desc())
+    .limit(bindparam("page_limit"))
+)
