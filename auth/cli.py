@@ -12,7 +12,6 @@ from flask.cli import AppGroup
 
 from auth import roles as roles_service
 from auth import users as users_service
-
 from auth.explain import explain
 from auth.permissions import MEMBER
 from tenants.cli import as_json, read_password, say_errors
@@ -102,7 +101,7 @@ def reactivate(email: str) -> None:
 @in_tenant
 def list_roles(as_json: bool) -> None:
     """List the roles with their permissions."""
-    found = [
+    found: list[dict[str, Any]] = [
         {"name": role.name, "builtin": role.builtin, "permissions": sorted(roles_service.permissions_of(role))}
         for role in roles_service.list_roles()
     ]

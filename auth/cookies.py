@@ -1,7 +1,7 @@
 """The session cookie: host-only, and worth nothing on another host."""
 
 import secrets
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask, request
 from flask.sessions import SecureCookieSessionInterface
@@ -51,7 +51,6 @@ def write(app: Flask, host: str, handle: str, token: str) -> tuple[str, str]:
     """A cookie header and a CSRF token for a login session of that secret on `host`: for demo and test data."""
     secret = secrets.token_hex(20)
     content = {"_user_id": handle, "_fresh": True, "sid": token, "_permanent": True, "csrf_token": secret}
-    assert isinstance(app.session_interface, HostSessions)
-    value = app.session_interface.serializer_for(app, host).dumps(content)
+    value = cast("HostSessions", app.session_interface).serializer_for(app, host).dumps(content)
     csrf = URLSafeTimedSerializer(app.secret_key or "", salt="wtf-csrf-token").dumps(secret)
-    return f"{app.config['SESSION_COOKIE_NAME']}={str(value)}", str(csrf)
+    return f"{app.config['SESSION_COOKIE_NAME']}={value!s}", str(csrf)

@@ -1,6 +1,6 @@
 """Flask-Security's view of the tenant's users, through the session that sees only them."""
 
-from typing import Any
+from typing import Any, cast
 
 from flask import g
 from flask_security import SQLAlchemyUserDatastore
@@ -17,18 +17,18 @@ class _Bound:
         return g.db
 
 
-class TenantDatastore(SQLAlchemyUserDatastore):  # type: ignore[misc]
+class TenantDatastore(SQLAlchemyUserDatastore):
     """Users and passkeys of the bound tenant; nobody at all when no tenant is bound."""
 
     def __init__(self) -> None:
-        super().__init__(_Bound(), User, Role, Passkey)
+        # Of Flask-SQLAlchemy's object, which it asks for, it uses the session only.
+        super().__init__(_Bound(), User, Role, Passkey)  # type: ignore[arg-type]
 
     def find_user(self, case_insensitive: bool = False, **kwargs: Any) -> User | None:
         """Look a user up by one attribute."""
         if "db" not in g or None in kwargs.values() or any("\0" in str(value) for value in kwargs.values()):
             return None
-        found: User | None = super().find_user(case_insensitive, **kwargs)
-        return found
+        return cast("User | None", super().find_user(case_insensitive, **kwargs))
 
     def commit(self) -> None:
         """Nothing: the request commits once, after the view (see `tenants/request.py`)."""

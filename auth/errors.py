@@ -23,7 +23,10 @@ class WrongCredentials(AuthError):
 
 
 class SourceUnavailable(AuthError):
-    """An identity source could not be asked. Never to be treated as wrong credentials, nor as a reason to ask another."""
+    """An identity source could not be asked.
+
+    Never to be treated as wrong credentials, nor as a reason to ask another.
+    """
 
 
 class SignInRefused(AuthError):

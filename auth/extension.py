@@ -23,11 +23,11 @@ class Auth:
         tenant_unbound.connect(identity.forget_identity, app)
         tenant_created.connect(users.create_owner, app)
         cookies.init_app(app, secure=settings.scheme == "https")
+        app.register_blueprint(views.bp)  # before Flask-Security's, whose templates ours replace
         mail.init_app(app, settings.mail_url, settings.mail_sender)
         csrf.init_app(app)
         security.init_app(app, settings)  # registers the hook that identifies the caller ...
         app.before_request(enforce)  # ... whose access is enforced ...
         app.before_request(csrf.check)  # ... before an unsafe request is looked at
-        app.register_blueprint(views.bp)
         for group in (cli.users, cli.roles):
             app.cli.add_command(group)

@@ -1,4 +1,4 @@
-"""Flask-Security's forms, so that each of them passes the gate and the throttle."""
+"""The base of our forms; and Flask-Security's forms, so that each of them passes the gate and the throttle."""
 
 import time
 from typing import Any
@@ -6,50 +6,66 @@ from typing import Any
 import flask_security.forms as fs
 from flask import Response, after_this_request, current_app, g, request, session
 from flask_babel import gettext as _
-from flask_security import current_user
 from flask_security.recovery_codes import MfRecoveryForm
+from flask_security.utils import get_message
 from flask_security.webauthn import WebAuthnSigninResponseForm
+from flask_wtf import FlaskForm
 
 from auth import gate, sessions, throttle
 from auth.errors import SignInRefused, SourceUnavailable, Throttled, WrongCredentials
+from auth.identity import current_user
 from auth.models import User
 
 FIRST_FACTOR_COUNTS_FOR = 600  # seconds between the first factor and the second
 
 
-class Throttle:
+class PageForm(FlaskForm):
+    """Base of the forms on our own pages: Flask-WTF's, with the types that it does not ship."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)  # type: ignore[no-untyped-call]  # as said above
+
+    def is_submitted(self) -> bool:
+        """Whether the request sends the form, rather than asks for it."""
+        return bool(super().is_submitted())  # type: ignore[no-untyped-call]  # as said above
+
+    def validate_on_submit(self, extra_validators: Any = None) -> bool:
+        """Whether the request sends the form, and it is valid."""
+        return self.is_submitted() and self.validate(extra_validators=extra_validators)
+
+
+class Throttle(FlaskForm):
     """Mixin: counts a submitted form as an attempt on an account, and answers 429 when there were too many."""
 
     attempt_kind: str
-    form_errors: list[str]
 
     def attempted_account(self) -> str:
         """The account, by its e-mail address, that the attempt is on."""
-        return str(current_user.email)
+        return current_user().email
 
-    def validate(self, **kwargs: Any) -> bool:
+    def validate(self, extra_validators: Any = None, **kwargs: Any) -> bool:
         """Validate within a counted attempt."""
         try:
             with throttle.attempt(self.attempt_kind, self.attempted_account()) as attempt:
-                attempt.succeeded = super().validate(**kwargs)  # type: ignore[misc]
+                attempt.succeeded = super().validate(extra_validators=extra_validators, **kwargs)
                 return attempt.succeeded
         except Throttled as error:
             self.form_errors = [*self.form_errors, too_many(error)]
             return False
 
 
-class LoginForm(fs.LoginForm):  # type: ignore[misc]
+class LoginForm(fs.LoginForm):
     """Sign-in by a login name and a password, proved by the tenant's providers."""
 
-    def validate(self, **kwargs: Any) -> bool:
+    def validate(self, extra_validators: Any = None, **kwargs: Any) -> bool:
         """Set `user` when the password is right and the person may come in."""
-        if not super(fs.LoginForm, self).validate(**kwargs):
+        if not super(fs.LoginForm, self).validate(extra_validators=extra_validators, **kwargs):
             return False
         self.ifield = self.email
         try:
-            self.user = gate.authenticate(self.email.data, self.password.data)
+            self.user = gate.authenticate(self.email.data or "", self.password.data or "")
         except WrongCredentials:
-            self.form_errors = [fs.get_message("GENERIC_AUTHN_FAILED")[0]]
+            self.form_errors = [get_message("GENERIC_AUTHN_FAILED")[0]]
         except SignInRefused as error:
             self.form_errors = [str(error)]
         except SourceUnavailable:
@@ -62,30 +78,30 @@ class LoginForm(fs.LoginForm):  # type: ignore[misc]
         return False
 
 
-class VerifyForm(Throttle, fs.VerifyForm):  # type: ignore[misc]
+class VerifyForm(Throttle, fs.VerifyForm):
     """Step-up: the password once more. The login session gets a new id."""
 
     attempt_kind = "password"
 
-    def validate(self, **kwargs: Any) -> bool:
+    def validate(self, extra_validators: Any = None, **kwargs: Any) -> bool:
         """Renew the login session when the password is right."""
-        valid = super().validate(**kwargs)
+        valid = super().validate(extra_validators=extra_validators, **kwargs)
         if valid:
             sessions.renew()
         return valid
 
 
-class ChangePasswordForm(Throttle, fs.ChangePasswordForm):  # type: ignore[misc]
+class ChangePasswordForm(Throttle, fs.ChangePasswordForm):
     """A new password, for the old one."""
 
     attempt_kind = "password"
 
-    def validate(self, **kwargs: Any) -> bool:
+    def validate(self, extra_validators: Any = None, **kwargs: Any) -> bool:
         """Say why nothing is changed; a fault of the new password is no failed attempt, but counts for simplicity."""
-        return super().validate(**kwargs)
+        return super().validate(extra_validators=extra_validators, **kwargs)
 
 
-class ForgotPasswordForm(Throttle, fs.ForgotPasswordForm):  # type: ignore[misc]
+class ForgotPasswordForm(Throttle, fs.ForgotPasswordForm):
     """Asks for a link by mail. Counted always, so that nobody's mailbox is flooded."""
 
     attempt_kind = "mail"
@@ -94,12 +110,12 @@ class ForgotPasswordForm(Throttle, fs.ForgotPasswordForm):  # type: ignore[misc]
         """The address that was typed."""
         return self.email.data or ""
 
-    def validate(self, **kwargs: Any) -> bool:
+    def validate(self, extra_validators: Any = None, **kwargs: Any) -> bool:
         """Take as long for a known address as Flask-Security does for an unknown one."""
-        return bool(_as_if_unknown(super().validate(**kwargs)))
+        return bool(_as_if_unknown(super().validate(extra_validators=extra_validators, **kwargs)))
 
 
-class SendConfirmationForm(Throttle, fs.SendConfirmationForm):  # type: ignore[misc]
+class SendConfirmationForm(Throttle, fs.SendConfirmationForm):
     """Asks for the confirmation mail again."""
 
     attempt_kind = "mail"
@@ -119,35 +135,34 @@ class SecondFactor(Throttle):
         """The account whose first factor was proved."""
         return self.user.email if self.user else ""
 
-    def validate(self, **kwargs: Any) -> bool:
+    def validate(self, extra_validators: Any = None, **kwargs: Any) -> bool:
         """Refuse when the first step is long ago; lock the user, so that a code counts once."""
         if not getattr(self, "is_setup", False) and not first_factor_is_recent():
             self.form_errors = [_("You waited too long. Sign in again.")]
             return False
-        return super().validate(**kwargs)
+        return super().validate(extra_validators=extra_validators, **kwargs)
 
 
-class TwoFactorVerifyCodeForm(SecondFactor, fs.TwoFactorVerifyCodeForm):  # type: ignore[misc]
+class TwoFactorVerifyCodeForm(SecondFactor, fs.TwoFactorVerifyCodeForm):
     """A code of the authenticator app."""
 
 
-class RecoveryCodeForm(SecondFactor, MfRecoveryForm):  # type: ignore[misc]
+class RecoveryCodeForm(SecondFactor, MfRecoveryForm):
     """A recovery code, in place of the app's."""
 
 
-class PasskeyResponseForm(WebAuthnSigninResponseForm):  # type: ignore[misc]
+class PasskeyResponseForm(WebAuthnSigninResponseForm):
     """A passkey's answer: to a challenge given to this browser, once, and of the account whose turn it is."""
 
-    def validate(self, **kwargs: Any) -> bool:
+    def validate(self, extra_validators: Any = None, **kwargs: Any) -> bool:
         """Set `user` and `cred` when the passkey's signature is right."""
         if session.pop("passkey_challenge", None) != self.challenge:
             self.credential.errors = [_("This passkey request was already used. Try again.")]
             return False
-        if not super().validate(**kwargs):
+        if not super().validate(extra_validators=extra_validators, **kwargs) or self.user is None:
             return False
-        assert self.user is not None
         if not self.user.active:
-            self.credential.errors = [fs.get_message("GENERIC_AUTHN_FAILED")[0]]
+            self.credential.errors = [get_message("GENERIC_AUTHN_FAILED")[0]]
             return False
         if self.is_secondary and not (
             first_factor_is_recent() and self.user.fs_uniquifier == session.get("tf_user_id")
@@ -180,7 +195,8 @@ def too_many(error: Throttled) -> str:
         return response
 
     minutes = -(-error.retry_after // 60)
-    return _("Too many attempts. Try again in %(minutes)s minutes.", minutes=minutes)
+    message: str = _("Too many attempts. Try again in %(minutes)s minutes.", minutes=minutes)
+    return message
 
 
 def _as_if_unknown(known: bool) -> bool:

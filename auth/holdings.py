@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flask import current_app, g
-from sqlalchemy import and_, bindparam, null, select, union_all
+from sqlalchemy import BindParameter, and_, bindparam, null, select, union_all
 
 from auth.models import Grant, Group, Membership, Role, User
 from tenants.db import now
@@ -46,7 +46,7 @@ _GRANT = (
     Grant.tenant_id, Grant.id, Grant.role_id, Grant.origin, Grant.granted_by, Grant.reason, Grant.object_type,
     Grant.object_id, Grant.expires_at,
 )  # fmt: skip
-_USER = bindparam("user_id")
+_USER: BindParameter[uuid.UUID] = bindparam("user_id")
 # Two index look-ups instead of one OR, which would read every grant of the tenant.
 _reaching = union_all(
     select(*_GRANT, null().label("group_name")).where(Grant.user_id == _USER),
@@ -67,7 +67,7 @@ _HOLDER = (
         Role.builtin,
         Role.stored_permissions,
         _reaching,
-    )  # fmt: skip
+    )
     .select_from(User)
     .outerjoin(_reaching, _reaching.c.tenant_id == User.tenant_id)
     .outerjoin(Role, and_(Role.tenant_id == _reaching.c.tenant_id, Role.id == _reaching.c.role_id))
@@ -82,7 +82,8 @@ def find_holder(user_id: uuid.UUID) -> Holder | None:
         return None
     catalogue = current_app.extensions["auth"].catalogue
     moment = now()
-    held, lapsed = [], []
+    held: list[Held] = []
+    lapsed: list[Held] = []
     for row in rows:
         if row.role is None:
             continue

@@ -13,11 +13,13 @@ from types import MappingProxyType
 from typing import Any
 
 import flask_principal
-from flask import current_app, g
+import flask_security
+from flask import g
 from flask_principal import ItemNeed, Need, RoleNeed, UserNeed
 
 from auth import sessions
-from auth.holdings import Held, find_holder
+from auth.holdings import find_holder
+from auth.models import User
 from tenants.db import now
 
 _MOST_SNAPSHOTS = 20_000
@@ -42,7 +44,7 @@ class Snapshot:
     needs: frozenset[Any]
 
 
-class Identity(flask_principal.Identity):  # type: ignore[misc]
+class Identity(flask_principal.Identity):
     """The caller, as Flask-Principal keeps it in `g.identity`; anonymous without a snapshot."""
 
     def __init__(
@@ -51,7 +53,8 @@ class Identity(flask_principal.Identity):  # type: ignore[misc]
         snapshot: Snapshot | None = None,
         login: "sessions.Login | None" = None,
     ) -> None:
-        super().__init__(user_id, auth_type=login.provider if login else None)
+        provider = login.provider if login else None
+        super().__init__(user_id, auth_type=provider)  # type: ignore[no-untyped-call]  # Flask-Principal has no types
         self.user_id = user_id
         self.is_authenticated = snapshot is not None
         self.login = login
@@ -63,7 +66,8 @@ class Identity(flask_principal.Identity):  # type: ignore[misc]
         self.roles = snapshot.roles if snapshot else ()
         self.permissions = snapshot.permissions if snapshot else frozenset[str]()
         self.objects = snapshot.objects if snapshot else MappingProxyType({})
-        self.provides = snapshot.needs if snapshot else frozenset()
+        # Shared by all requests of the user, thus not the set that Flask-Principal would let everybody add to.
+        self.provides = snapshot.needs if snapshot else frozenset()  # type: ignore[assignment]
 
 
 def load_identity() -> Identity:
@@ -71,6 +75,12 @@ def load_identity() -> Identity:
     identity = _identify()
     g.permissions = identity.permissions
     return identity
+
+
+def current_user() -> User:
+    """The row of the caller, who is signed in; loaded on first use."""
+    user: User = flask_security.current_user._get_current_object()
+    return user
 
 
 def forget_identity(_sender: Any = None, **_: Any) -> None:

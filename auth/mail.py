@@ -23,7 +23,7 @@ _outbox = ThreadPoolExecutor(max_workers=2, thread_name_prefix="mail")
 _numbers = itertools.count(1)
 
 
-class TenantMailUtil(MailUtil):  # type: ignore[misc]
+class TenantMailUtil(MailUtil):
     """Sends what Flask-Security has rendered."""
 
     def send_mail(
@@ -59,7 +59,7 @@ def init_app(app: Flask, url: str, sender: str) -> None:
     Mail(app)
 
 
-class ConsoleAndFolder(BaseEmailBackend):  # type: ignore[misc]
+class ConsoleAndFolder(BaseEmailBackend):
     """Prints each message's text and leaves the whole of it in a folder, as .eml."""
 
     def send_messages(self, messages: list[EmailMultiAlternatives]) -> int:

@@ -17,7 +17,8 @@ def _handle() -> str:
     return secrets.token_hex(32)
 
 
-class User(TenantScoped, UserMixin, Base):
+# Flask-Security's mixins declare an int for an id; it never uses it as one.
+class User(TenantScoped, UserMixin, Base):  # type: ignore[misc]
     """A person in one tenant. The same person in two tenants is two users."""
 
     __tablename__ = "users"
@@ -38,7 +39,10 @@ class User(TenantScoped, UserMixin, Base):
 
     fs_uniquifier: Mapped[str] = mapped_column(String(64), default=_handle)
     """Changes with the password: cookies and links that name the former one are void."""
-    fs_webauthn_user_handle: Mapped[str | None] = mapped_column(String(64), default=_handle)
+    # Flask-Security declares it never empty, but makes the column so and fills it on first use.
+    fs_webauthn_user_handle: Mapped[str | None] = mapped_column(  # type: ignore[assignment]
+        String(64), default=_handle
+    )
     tf_primary_method: Mapped[str | None] = mapped_column(String(64))
     tf_totp_secret: Mapped[str | None] = mapped_column(Text)
     """Encrypted, see `auth/keys.py`."""
@@ -47,23 +51,24 @@ class User(TenantScoped, UserMixin, Base):
     mf_recovery_codes: Mapped[list[str] | None] = mapped_column(MutableList.as_mutable(AsaList()))
     """Encrypted, see `auth/keys.py`."""
 
-    webauthn: Mapped[list["Passkey"]] = relationship(
+    # Flask-Security declares a list of its mixin, and a list of a subclass is not one to the checker.
+    webauthn: Mapped[list["Passkey"]] = relationship(  # type: ignore[assignment]
         back_populates="user", cascade="all, delete-orphan", passive_deletes=True
     )
 
     __table_args__ = (
         # lower(email) without this index is a scan of all users at every sign-in.
-        Index("uq_users_tenant_email", "tenant_id", func.lower(email.column), unique=True),
+        Index("uq_users_tenant_email", "tenant_id", func.lower(email), unique=True),
         UniqueConstraint("tenant_id", "fs_uniquifier"),
     )
 
-    @property
-    def roles(self) -> list["Role"]:
+    @property  # read-only on purpose, where Flask-Security declares an attribute
+    def roles(self) -> list["Role"]:  # type: ignore[override]
         """Nothing: rights come from grants, through `g.permissions`, and Flask-Security is never asked for them."""
         return []
 
 
-class Passkey(TenantScoped, WebAuthnMixin, Base):
+class Passkey(TenantScoped, WebAuthnMixin, Base):  # type: ignore[misc]  # see User
     """A WebAuthn credential of a user, bound by the browser to the tenant's host."""
 
     __tablename__ = "passkeys"
@@ -90,7 +95,7 @@ class Passkey(TenantScoped, WebAuthnMixin, Base):
     )
 
 
-class Role(TenantScoped, RoleMixin, Base):
+class Role(TenantScoped, RoleMixin, Base):  # type: ignore[misc]  # see User
     """A set of permissions in one tenant."""
 
     __tablename__ = "roles"

@@ -19,7 +19,7 @@ LONGEST = 1024
 _COMMON = frozenset(word for word in FREQUENCY_LISTS["passwords"] if len(word) >= SHORTEST)
 
 
-class TenantPasswordUtil(PasswordUtil):  # type: ignore[misc]
+class TenantPasswordUtil(PasswordUtil):
     """What Flask-Security asks of a new password."""
 
     def validate(self, password: str, is_register: bool, **_kwargs: Any) -> tuple[list[str] | None, str]:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from flask import current_app, g
-from sqlalchemy import delete, or_, select
+from sqlalchemy import ColumnExpressionArgument, delete, or_, select
 
 from auth.errors import NotAllowed, UnknownRole
 from auth.identity import Identity
@@ -182,7 +182,7 @@ def _active_owners() -> set[uuid.UUID]:
     return set(g.db.scalars(select(User.id).where(User.active, or_(User.id.in_(direct), User.id.in_(in_group)))))
 
 
-def _owner_grant() -> tuple[object, ...]:
+def _owner_grant() -> tuple[ColumnExpressionArgument[bool], ...]:
     return (
         Role.name == OWNER.name,
         Role.builtin,

@@ -17,9 +17,14 @@ from flask_security.signals import password_changed, password_reset, user_confir
 from flask_security.utils import aware_utcnow, set_request_attr
 from itsdangerous import URLSafeTimedSerializer
 from passlib.totp import TotpMatch
+from webauthn.helpers.structs import (
+    AuthenticatorSelectionCriteria,
+    ResidentKeyRequirement,
+    UserVerificationRequirement,
+)
 from werkzeug.local import LocalProxy
 
-from auth import forms, gate, identity, keys, passwords, sessions
+from auth import devices, forms, gate, identity, keys, passwords, sessions
 from auth.datastore import TenantDatastore
 from auth.mail import TenantMailUtil
 from auth.models import User
@@ -56,7 +61,7 @@ _ACCESS = {
 """Access of Flask-Security's endpoints. What is not here (say two_factor_rescue, which mails strangers) is refused."""
 
 
-class TenantTotp(Totp):  # type: ignore[misc]
+class TenantTotp(Totp):
     """One-time codes that name the tenant in the app and count once."""
 
     def fetch_setup_values(self, totp: str, user: UserMixin) -> dict[str, str]:
@@ -80,14 +85,32 @@ class TenantTotp(Totp):  # type: ignore[misc]
         _unproxied(user).tf_last_counter = tmatch.counter
 
 
-class OneUseWebauthn(WebauthnUtil):  # type: ignore[misc]
-    """Passkey ceremonies whose challenge is bound to the browser."""
+class TenantWebauthn(WebauthnUtil):
+    """Passkey ceremonies: any authenticator will do, and the challenge is bound to the browser."""
 
     def generate_challenge(self, nbytes: int | None = None) -> str:
         """A new challenge, of which the browser's session keeps a copy until it is answered."""
         challenge: str = super().generate_challenge(nbytes)
         session["passkey_challenge"] = challenge
         return challenge
+
+    def authenticator_selection(self, user: UserMixin, usage: str) -> AuthenticatorSelectionCriteria:
+        """A passkey that is to replace the password knows its account and checks who holds it."""
+        if usage == "first":
+            return AuthenticatorSelectionCriteria(
+                resident_key=ResidentKeyRequirement.REQUIRED, user_verification=UserVerificationRequirement.REQUIRED
+            )
+        return AuthenticatorSelectionCriteria(
+            resident_key=ResidentKeyRequirement.DISCOURAGED, user_verification=UserVerificationRequirement.DISCOURAGED
+        )
+
+    def authentication_options(
+        self, user: UserMixin | None, usage: list[str], existing: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Ask for the holder's check where the passkey is all that is asked for."""
+        first = "first" in usage
+        check = UserVerificationRequirement.REQUIRED if first else UserVerificationRequirement.DISCOURAGED
+        return existing | {"user_verification": check}
 
 
 class TenantSerializer:
@@ -111,7 +134,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     security = Security(
         mail_util_cls=TenantMailUtil,
         totp_cls=TenantTotp,
-        webauthn_util_cls=OneUseWebauthn,
+        webauthn_util_cls=TenantWebauthn,
         password_util_cls=passwords.TenantPasswordUtil,
     )
     security.init_app(
@@ -141,7 +164,8 @@ def _identify_by_login_session(app: Flask, security: Security) -> None:
     security.principal.identity_loaders = deque([identity.load_identity])
     identity_loaded.disconnect(_on_identity_loaded, app)  # it would load the user and their roles on every request
     identity_loaded.connect(identity.settle_identity, app)
-    security.login_manager.session_protection = None
+    # None turns it off; Flask-Login, without types, seems to want the text that is its default.
+    security.login_manager.session_protection = None  # type: ignore[assignment]
     security.login_manager.user_loader(_load_user)
     security.login_manager.request_loader(lambda _request: None)  # no token in a header or query is a way in
 
@@ -169,7 +193,7 @@ def _end_login_session(_sender: Any, **_: Any) -> None:
     sessions.end_current()
 
 
-def _end_other_sessions(_sender: Any, user: UserMixin, **_: Any) -> None:
+def _end_other_sessions(_sender: Any, user: User, **_: Any) -> None:
     g.db.flush()
     sessions.end_all(user.id, but_current=True)
 
@@ -178,7 +202,7 @@ def _finish_reset(_sender: Any, user: UserMixin, **_: Any) -> None:
     # The link reached the mailbox, so the address is theirs and this browser is no stranger.
     person = _unproxied(user)
     person.confirmed_at = person.confirmed_at or now()
-    gate.devices.remember(person.email)
+    devices.remember(person.email)
     sessions.end_all(person.id)
 
 

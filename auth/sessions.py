@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import ua_parser
 from flask import current_app, g, request, session
 from sqlalchemy import bindparam, delete, select, update
 
@@ -141,7 +142,7 @@ def describe(row: LoginSession, current_id: uuid.UUID) -> dict[str, Any]:
     """A login session as its owner sees it; without the hash."""
     return {
         "id": row.id,
-        "device": row.user_agent,
+        "device": _device(row.user_agent),
         "address": row.address,
         "provider": row.provider,
         "methods": row.methods.split(","),
@@ -149,6 +150,13 @@ def describe(row: LoginSession, current_id: uuid.UUID) -> dict[str, Any]:
         "seen_at": row.seen_at,
         "current": row.id == current_id,
     }
+
+
+def _device(user_agent: str) -> str:
+    parsed = ua_parser.parse(user_agent)
+    browser = parsed.user_agent.family if parsed.user_agent else ""
+    system = parsed.os.family if parsed.os else ""
+    return ", ".join(part for part in (browser, system) if part and part != "Other") or user_agent
 
 
 def end(session_id: uuid.UUID, *, user_id: uuid.UUID) -> bool:

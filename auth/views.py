@@ -7,13 +7,15 @@ from flask import Blueprint, abort, current_app, flash, g, redirect, render_temp
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext, refresh
-from flask_security import current_user
-from flask_wtf import FlaskForm
 from wtforms import SelectField, StringField, SubmitField
 from wtforms.validators import InputRequired, Length
 
 from auth import sessions
+from auth.forms import PageForm
+from auth.holdings import find_holder
+from auth.identity import current_user
 from auth.permissions import signed_in
+from auth.redirects import back_to
 from auth.users import LONGEST_NAME
 
 ZONES = sorted(zone for zone in zoneinfo.available_timezones() if "/" in zone or zone == "UTC")
@@ -21,7 +23,7 @@ ZONES = sorted(zone for zone in zoneinfo.available_timezones() if "/" in zone or
 bp = Blueprint("account", __name__, url_prefix="/account", template_folder="templates")
 
 
-class ProfileForm(FlaskForm):  # type: ignore[misc]
+class ProfileForm(PageForm):
     """What a person may change about themselves without proving anything."""
 
     name = StringField(lazy_gettext("Name"), validators=[InputRequired(), Length(max=LONGEST_NAME)])
@@ -30,7 +32,7 @@ class ProfileForm(FlaskForm):  # type: ignore[misc]
     submit = SubmitField(lazy_gettext("Save"))
 
     def __init__(self) -> None:
-        super().__init__(obj=current_user)
+        super().__init__(obj=current_user())
         settings = current_app.extensions["tenants"].settings
         languages = current_app.extensions["languages"]
         self.locale.choices = [
@@ -54,9 +56,10 @@ def profile() -> ResponseReturnValue:
     form = ProfileForm()
     if not form.validate_on_submit():
         return _overview(form), 422
-    current_user.name = form.name.data.strip()
-    current_user.locale = form.locale.data or None
-    current_user.timezone = form.timezone.data or None
+    user = current_user()
+    user.name = (form.name.data or "").strip()
+    user.locale = form.locale.data or None
+    user.timezone = form.timezone.data or None
     session.pop("locale", None)
     refresh()
     flash(_("Your profile is saved."), "success")
@@ -70,8 +73,8 @@ def language() -> ResponseReturnValue:
     chosen = request.form.get("locale", "")
     if chosen not in current_app.extensions["tenants"].settings.languages:
         abort(422)
-    current_user.locale = chosen
-    return redirect(url_for("account.overview"))
+    current_user().locale = chosen
+    return redirect(back_to(request.form.get("next"), url_for("account.overview")))
 
 
 @bp.get("/sessions")
@@ -105,12 +108,31 @@ def end_all_sessions() -> ResponseReturnValue:
 
 
 def _overview(form: ProfileForm) -> str:
+    user = current_user()
     return render_template(
         "account/overview.html",
         profile_form=form,
-        second_factor=bool(current_user.tf_primary_method),
-        recovery_codes_left=len(current_user.mf_recovery_codes or ()),
-        passkeys=current_user.webauthn,
-        roles=g.identity.roles,
+        second_factor=bool(user.tf_primary_method),
+        recovery_codes_left=len(user.mf_recovery_codes or ()),
+        passkeys=user.webauthn,
+        roles=_held_roles(),
         catalogue=current_app.extensions["auth"].catalogue.permissions,
     )
+
+
+def _held_roles() -> list[dict[str, str]]:
+    """The roles that reach the caller, each with where it comes from."""
+    holder = find_holder(g.identity.user_id)
+    held = holder.held if holder else ()
+    return [
+        {
+            "name": item.role,
+            "reason": _("through the group “%(group)s”", group=item.group) if item.group else _reason(item.reason),
+            "place": f"{item.object_type} {item.object_id}" if item.object_id else "",
+        }
+        for item in held
+    ]
+
+
+def _reason(reason: str | None) -> str:
+    return _("given to you: %(reason)s", reason=reason) if reason else _("given to you")

@@ -33,6 +33,7 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> Flask:
     )
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
+        # Flask's own way to wrap an application, though its type calls it a method.
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
 
     observability.init_app(app, settings)  # first hook: every line logged from here on names the request
@@ -40,6 +41,7 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> Flask:
     i18n.init_app(app, settings)  # before auth, whose forms are translated
     Auth(app, settings)
     navigation.init_app(app)
+    navigation.add(app, pages.DASHBOARD)
     errors.init_app(app)
     headers.init_app(app, settings)
     for part in (health, pages, api):

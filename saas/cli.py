@@ -1,6 +1,8 @@
 """`flask --app saas db ...` and `demo ...`."""
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import click
 from alembic import command
@@ -55,11 +57,11 @@ def revision(message: str) -> None:
     _run(command.revision, message, True)
 
 
-def _run(work: object, *arguments: object) -> None:
+def _run(work: Callable[..., Any], *arguments: Any) -> None:
     logging.getLogger("alembic").setLevel("INFO")
     engine = create_owner_engine(current_app.extensions["tenants"].settings)
     try:
-        work(configuration(engine), *arguments)  # type: ignore[operator]
+        work(configuration(engine), *arguments)
     except CommandError as error:
         raise click.ClickException(str(error)) from error
     finally:

@@ -7,6 +7,7 @@ import uuid
 
 import structlog
 from flask import Flask, Response, g, request
+from structlog.typing import Processor
 
 from config.settings import Settings
 
@@ -15,7 +16,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Configure logging and give every request an id."""
-    shared = [
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

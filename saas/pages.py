@@ -1,17 +1,23 @@
 """The pages that belong to no feature: the apex, the dashboard, the choice of language."""
 
-from flask import Blueprint, Response, abort, current_app, g, redirect, render_template, request, session, url_for
+from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext
 
 from auth.permissions import can, public, signed_in
+from auth.redirects import back_to
 from saas.headers import CONTENT_SECURITY_POLICY
+from saas.navigation import Entry
 from saas.projects import service as projects
 from saas.projects.permissions import ProjectPermission
 from tenants.errors import InvalidSlug
 from tenants.resolver import check_slug
 
 bp = Blueprint("pages", __name__)
+
+DASHBOARD = Entry("pages.dashboard", lazy_gettext("Dashboard"), "layout-dashboard")
+"""The first link of the navigation."""
 
 
 def apex() -> ResponseReturnValue:
@@ -57,4 +63,4 @@ def language() -> ResponseReturnValue:
     if chosen not in current_app.extensions["tenants"].settings.languages:
         abort(422)
     session["locale"] = chosen
-    return redirect(url_for("security.login") if not g.identity.is_authenticated else url_for("pages.dashboard"))
+    return redirect(back_to(request.form.get("next"), url_for("security.login")))

@@ -1,7 +1,7 @@
 """Flask-DebugToolbar, in `make dev` only; production does not even have it installed."""
 
-from importlib.util import find_spec
 from importlib import import_module
+from importlib.util import find_spec
 
 from flask import Flask
 

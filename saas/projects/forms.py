@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask_babel import lazy_gettext as _
-from flask_wtf import FlaskForm
 from wtforms import DateField, EmailField, SelectField, StringField, SubmitField, TextAreaField
 from wtforms.validators import InputRequired, Length, Optional
 
+from auth.forms import PageForm
 from auth.models import User
 from saas.projects.models import ProjectStatus
 from saas.projects.service import LONGEST_NAME, LONGEST_TEXT
@@ -25,7 +25,7 @@ def _strip(value: str | None) -> str | None:
     return value.strip() if value else value
 
 
-class ProjectForm(FlaskForm):  # type: ignore[misc]
+class ProjectForm(PageForm):
     """A project's fields."""
 
     name = StringField(_("Name"), filters=[_strip], validators=[InputRequired(), Length(max=LONGEST_NAME)])
@@ -50,14 +50,14 @@ class ProjectForm(FlaskForm):  # type: ignore[misc]
         }
 
 
-class UpdateForm(FlaskForm):  # type: ignore[misc]
+class UpdateForm(PageForm):
     """A note on a project."""
 
     body = TextAreaField(_("Update"), filters=[_strip], validators=[InputRequired(), Length(max=LONGEST_TEXT)])
     submit = SubmitField(_("Post update"))
 
 
-class EditorForm(FlaskForm):  # type: ignore[misc]
+class EditorForm(PageForm):
     """Somebody who may edit one project."""
 
     email = EmailField(_("E-mail address"), filters=[_strip], validators=[InputRequired(), Length(max=320)])

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from flask import g
-from sqlalchemy import Row, Select, and_, bindparam, func, or_, select, tuple_
+from sqlalchemy import BindParameter, Row, Select, SQLColumnExpression, and_, bindparam, func, or_, select, tuple_
 from sqlalchemy.sql.elements import ColumnElement
 
 from auth import roles, users
@@ -26,7 +26,7 @@ _COLUMNS = (
 )  # fmt: skip
 _NO_DATE = date(9999, 12, 31)  # a project without due date comes after those with one
 
-SORTS: Mapping[str, tuple[ColumnElement[Any], bool]] = {
+SORTS: Mapping[str, tuple[SQLColumnExpression[Any], bool]] = {
     "-created": (Project.id, True),  # ids are in order of time (UUIDv7)
     "created": (Project.id, False),
     "name": (Project.name, False),
@@ -201,7 +201,7 @@ def _check_owner(owner_id: uuid.UUID) -> uuid.UUID:
 
 
 @cache
-def _page(conditions: tuple[str, ...], sort: str, after: bool) -> Select[Any]:
+def _page(conditions: tuple[str, ...], sort: str, after: bool) -> Select[*tuple[Any, ...]]:
     expression, descends = SORTS[sort]
     statement = (
         select(*_COLUMNS, User.name.label("owner_name"))
@@ -226,7 +226,7 @@ def _count(conditions: tuple[str, ...]) -> Select[Any]:
 
 
 def _conditions(names: tuple[str, ...]) -> list[ColumnElement[bool]]:
-    search = bindparam("search")
+    search: BindParameter[str] = bindparam("search")
     known: dict[str, ColumnElement[bool]] = {
         "search": or_(Project.name.ilike(search, escape="\\"), Project.description.ilike(search, escape="\\")),
         "status": Project.status == bindparam("status"),

@@ -1,6 +1,7 @@
 """Pages of projects."""
 
 import uuid
+from contextlib import suppress
 from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
@@ -9,7 +10,7 @@ from flask_babel import gettext as _
 
 from auth.errors import NotAllowed, UnknownUser
 from auth.permissions import AccessPermission, can, requires
-from auth.users import list_users
+from auth.users import list_users, name_of
 from saas.projects import service
 from saas.projects.forms import STATUS_LABELS, EditorForm, ProjectForm, UpdateForm
 from saas.projects.models import Project, ProjectStatus
@@ -113,7 +114,7 @@ def write_update(project_id: uuid.UUID) -> ResponseReturnValue:
     project, form = _get(project_id), UpdateForm()
     if not form.validate_on_submit():
         return _show(project, form, EditorForm(formdata=None)), 422
-    service.write_update(project, form.body.data)
+    service.write_update(project, form.body.data or "")
     return redirect(url_for("projects.show", project_id=project_id, _anchor="updates"))
 
 
@@ -124,7 +125,7 @@ def add_editor(project_id: uuid.UUID) -> ResponseReturnValue:
     project, form = _get(project_id), EditorForm()
     if form.validate_on_submit():
         try:
-            user = service.add_editor(project, form.email.data)
+            user = service.add_editor(project, form.email.data or "")
         except UnknownUser:
             form.email.errors = [_("Nobody in this workspace has this address.")]
         except NotAllowed as error:
@@ -160,7 +161,7 @@ def _show(project: Project, update_form: UpdateForm, editor_form: EditorForm) ->
         "projects/show.html",
         project=project,
         status_label=STATUS_LABELS[ProjectStatus(project.status)],
-        owner_name=service.users.name_of(project.owner_id),
+        owner_name=name_of(project.owner_id),
         updates=service.list_updates(project),
         editors=service.list_editors(project) if manages else [],
         update_form=update_form,
@@ -173,8 +174,6 @@ def _wanted() -> service.Filter:
     values: dict[str, Any] = {"search": request.args.get("search", "").strip()[:200], "only": service.readable()}
     if (status := request.args.get("status", "")) in STATUS_LABELS:
         values["status"] = status
-    try:
+    with suppress(ValueError):  # no owner chosen, or no such person: everybody's
         values["owner_id"] = uuid.UUID(request.args.get("owner", ""))
-    except ValueError:
-        pass  # no owner chosen, or no such person: everybody's
     return service.Filter(**values)
