@@ -1,0 +1,1 @@
+"""What a request costs, against the floor: `make bench`."""
