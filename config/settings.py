@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 PREFIX = "SAAS_"
 DEVELOPMENT_KEY = "development only: anybody can forge what this signs"
@@ -37,10 +38,12 @@ class Settings(BaseModel):
         (), description="Encrypt secrets at rest, newest first, comma separated. Required in production."
     )
     database_url: str = Field(
-        "sqlite:///var/tenantry.db", description="Database of the application: sqlite:/// or postgresql:// URL."
+        "sqlite:///var/tenantry.db",
+        description="Database of the application: sqlite:/// or postgresql:// URL.",
+        repr=False,  # a URL may hold a password
     )
     migration_database_url: str = Field(
-        "", description="The same database as its owner, for migrations. Default: SAAS_DATABASE_URL."
+        "", description="The same database as its owner, for migrations. Default: SAAS_DATABASE_URL.", repr=False
     )
     database_pool_size: int = Field(10, ge=1, le=200, description="Connections that one process keeps at most.")
     database_transaction_pooler: bool = Field(
@@ -57,7 +60,9 @@ class Settings(BaseModel):
         0, ge=0, le=10, description="Number of reverse proxies whose X-Forwarded-* headers are believed."
     )
     mail_url: str = Field(
-        "", description="smtp://user:password@host:port, smtps://..., or console: with folder, console:var/mail."
+        "",
+        description="smtp://user:password@host:port, smtps://..., or console: with folder, console:var/mail.",
+        repr=False,
     )
     mail_sender: str = Field("Tenantry <no-reply@localhost>", description="From address of the mail that is sent.")
     session_idle_minutes: int = Field(
@@ -109,11 +114,12 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.env == "production":
+            key = self.secret_key.get_secret_value()
             missing = [
                 f"{PREFIX}{name.upper()}"
                 for name, given in (
-                    ("secret_key", len(self.secret_key.get_secret_value()) >= 32),
-                    ("encryption_keys", bool(self.encryption_keys)),
+                    ("secret_key", len(key) >= 32 and key != DEVELOPMENT_KEY),
+                    ("encryption_keys", self.encryption_keys not in ((), (SecretStr(DEVELOPMENT_KEY),))),
                     ("mail_url", bool(self.mail_url)),
                     ("base_domain", "base_domain" in self.model_fields_set),
                     ("database_url", "database_url" in self.model_fields_set),
@@ -160,7 +166,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
     for name in Settings.model_fields:
         variable = PREFIX + name.upper()
         if path := environ.get(f"{variable}_FILE"):
-            given[name] = Path(path).read_text(encoding="utf-8").strip()
+            given[name] = _read(variable, path)
         elif environ.get(variable):
             given[name] = environ[variable]
     given |= overrides
@@ -172,6 +178,13 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
         raise SettingsError("; ".join(_describe(fault) for fault in error.errors(include_input=False))) from None
 
 
-def _describe(fault: Any) -> str:
+def _read(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{variable}_FILE cannot be read: {type(error).__name__}") from None
+
+
+def _describe(fault: ErrorDetails) -> str:
     place = PREFIX + str(fault["loc"][0]).upper() + ": " if fault["loc"] else ""
     return place + fault["msg"].removeprefix("Value error, ")
