@@ -6,7 +6,7 @@ from typing import Any
 
 from flask_babel import lazy_gettext as _
 from wtforms import DateField, EmailField, SelectField, StringField, SubmitField, TextAreaField
-from wtforms.validators import InputRequired, Length, Optional
+from wtforms.validators import DataRequired, Length, Optional
 
 from auth.forms import PageForm
 from auth.models import User
@@ -28,7 +28,7 @@ def _strip(value: str | None) -> str | None:
 class ProjectForm(PageForm):
     """A project's fields."""
 
-    name = StringField(_("Name"), filters=[_strip], validators=[InputRequired(), Length(max=LONGEST_NAME)])
+    name = StringField(_("Name"), filters=[_strip], validators=[DataRequired(), Length(max=LONGEST_NAME)])
     description = TextAreaField(_("Description"), validators=[Length(max=LONGEST_TEXT)])
     status = SelectField(_("Status"), choices=[(status.value, label) for status, label in STATUS_LABELS.items()])
     owner_id = SelectField(_("Owner"), coerce=lambda value: uuid.UUID(str(value)) if value else None)
@@ -37,7 +37,11 @@ class ProjectForm(PageForm):
 
     def __init__(self, people: Sequence[User], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.owner_id.choices = [("", "—"), *((str(person.id), person.name) for person in people)]
+        project = kwargs.get("obj")
+        # A project never starts without an owner: unless another is chosen, it is the caller.
+        nobody = "—" if project else _("Me")
+        offered = (person for person in people if person.active or (project and person.id == project.owner_id))
+        self.owner_id.choices = [("", nobody), *((str(person.id), person.name) for person in offered)]
 
     def values(self) -> dict[str, Any]:
         """The values for `service.create_project` and `edit_project`."""
@@ -53,12 +57,12 @@ class ProjectForm(PageForm):
 class UpdateForm(PageForm):
     """A note on a project."""
 
-    body = TextAreaField(_("Update"), filters=[_strip], validators=[InputRequired(), Length(max=LONGEST_TEXT)])
+    body = TextAreaField(_("Update"), filters=[_strip], validators=[DataRequired(), Length(max=LONGEST_TEXT)])
     submit = SubmitField(_("Post update"))
 
 
 class EditorForm(PageForm):
     """Somebody who may edit one project."""
 
-    email = EmailField(_("E-mail address"), filters=[_strip], validators=[InputRequired(), Length(max=320)])
+    email = EmailField(_("E-mail address"), filters=[_strip], validators=[DataRequired(), Length(max=320)])
     submit = SubmitField(_("Add editor"))
