@@ -17,6 +17,8 @@ def init_app(app: Flask) -> None:
     """Prepare Flask-WTF, whose own hook would run before the caller is known."""
     app.config["WTF_CSRF_CHECK_DEFAULT"] = False
     app.config["WTF_CSRF_TIME_LIMIT"] = None  # a token lives as long as the session that holds it
+    # The last signs, all verify: a form that was open while the key was changed can still be sent.
+    app.config["WTF_CSRF_SECRET_KEY"] = [*app.config["SECRET_KEY_FALLBACKS"], app.config["SECRET_KEY"]]
     app.config["WTF_CSRF_SSL_STRICT"] = False  # `check` compares the origin, on http too
     CSRFProtect(app)
 
