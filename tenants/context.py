@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from flask import current_app, g
+from flask import g
 from flask.ctx import _AppCtxGlobals
 
 from tenants.db import TenantSession, open_session
 from tenants.errors import NoTenantBound
-from tenants.signals import tenant_unbound
+from tenants.signals import send, tenant_unbound
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class TenantGlobals(_AppCtxGlobals):
 def bind(tenant: Tenant, *, writes: bool) -> TenantSession:
     """Bind `tenant` to the current application context and return its session, not yet connected."""
     g.tenant = tenant
-    g.db = open_session(tenant.id, writes=writes)
-    return g.db  # type: ignore[no-any-return]
+    session = g.db = open_session(tenant.id, writes=writes)
+    return session
 
 
 def unbind() -> None:
@@ -55,7 +55,7 @@ def unbind() -> None:
             session.close()
     finally:
         g.pop("tenant", None)
-        tenant_unbound.send(current_app._get_current_object())  # type: ignore[attr-defined]
+        send(tenant_unbound)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ Two of the three walls stand here: criteria that the session adds to every state
 
 import uuid
 from datetime import UTC, datetime
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import uuid_utils.compat as uuid7
@@ -87,10 +87,10 @@ class Base(DeclarativeBase):
 
 def bound_tenant_id() -> uuid.UUID:
     """Id of the tenant that the current application context is bound to. Raises NoTenantBound."""
-    session = g.get("db") if g else None
+    session: TenantSession | None = g.get("db") if g else None
     if session is None:
         raise NoTenantBound("no tenant is bound: wrap this in `with bound(tenant):`")
-    return session.tenant_id  # type: ignore[no-any-return]
+    return session.tenant_id
 
 
 class TenantScoped:
@@ -163,8 +163,7 @@ _confined: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 @event.listens_for(TenantSession, "do_orm_execute")
 def _confine(state: ORMExecuteState) -> None:
-    session = state.session
-    assert isinstance(session, TenantSession)
+    session = cast("TenantSession", state.session)
     if bound_tenant_id() != session.tenant_id:
         raise CrossTenantAccess("this session is bound to another tenant than the context")
     if not state.is_orm_statement:
@@ -174,7 +173,7 @@ def _confine(state: ORMExecuteState) -> None:
     elif not state.is_relationship_load and not state.is_column_load:
         statement = _confined.get(state.statement)
         if statement is None:
-            statement = state.statement.options(_CRITERIA)  # type: ignore[attr-defined]
+            statement = state.statement.options(_CRITERIA)
             _confined[state.statement] = statement
         state.statement = statement
     if not state.is_select and state.bind_mapper is not None and state.bind_mapper.class_.decides_access:
@@ -210,9 +209,10 @@ def _check_written(session: TenantSession, *_: Any) -> None:
     for instance in (*session.new, *session.dirty, *session.deleted):
         if not isinstance(instance, TenantScoped):
             continue
-        if instance.tenant_id is None:
+        tenant_id: Any = instance.tenant_id  # None until it is given one here
+        if tenant_id is None:
             instance.tenant_id = session.tenant_id
-        elif instance.tenant_id != session.tenant_id:
+        elif tenant_id != session.tenant_id:
             raise CrossTenantAccess(f"a {type(instance).__name__} of another tenant")
         changes_access = changes_access or _changes_access(session, instance)
     if changes_access:

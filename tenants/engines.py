@@ -25,10 +25,11 @@ class Opening:
     """What a tenant's transaction begins with, and what came back.
 
     `companion` is a further statement that an upper package wants answered in the same trip: `answer` is its first
-    row, or None. It runs outside of the session's criteria and is given the tenant's id as `bound_tenant`. `version` is the tenant's, None when there is no such tenant.
+    row, or None. It runs outside of the session's criteria and is given the tenant's id as `bound_tenant`. `version` is
+    the tenant's, None when there is no such tenant.
     """
 
-    companion: Select[Any] | None = None
+    companion: Select[*tuple[Any, ...]] | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     version: int | None = None
     answer: Sequence[Any] | None = None
@@ -135,7 +136,7 @@ def _begin_sqlite(connection: Connection, tenant_id: uuid.UUID, opening: Opening
 
 
 @lru_cache(maxsize=16)
-def _as_text(statement: Select[Any]) -> str:
+def _as_text(statement: Select[*tuple[Any, ...]]) -> str:
     return str(statement.compile(dialect=PGDialect_psycopg()))
 
 

@@ -11,7 +11,7 @@ from tenants.context import Tenant, bound
 from tenants.errors import SlugTaken, UnknownTenant
 from tenants.models import TenantRow, TenantStatus
 from tenants.resolver import BY_SLUG, TENANT, as_value, check_slug
-from tenants.signals import tenant_created
+from tenants.signals import send, tenant_created
 
 _ALL = TENANT.order_by(TenantRow.slug)
 
@@ -30,7 +30,7 @@ def create_tenant(slug: str, name: str, owner: Mapping[str, Any], *, plan: str =
             session.flush()
         except IntegrityError as error:
             raise SlugTaken(f"'{slug}' is taken") from error
-        tenant_created.send(current_app._get_current_object(), tenant=tenant, owner=owner)  # type: ignore[attr-defined]
+        send(tenant_created, tenant=tenant, owner=owner)
     return find_tenant(slug)
 
 

@@ -21,8 +21,8 @@ APEX = frozenset({"", "www", "auth"})
 RESERVED = APEX | {
     "admin", "api", "app", "assets", "billing", "blog", "cdn", "console", "dashboard", "dev", "docs", "ftp",
     "help", "id", "imap", "internal", "localhost", "login", "mail", "metrics", "mx", "ns", "ns1", "ns2", "oauth", "pop",
-    "postmaster", "root", "scim", "security", "signup", "smtp", "sso", "staging", "static", "status", "support", "system",
-    "test", "webmail", "webhooks",
+    "postmaster", "root", "scim", "security", "signup", "smtp", "sso", "staging", "static", "status", "support",
+    "system", "test", "webmail", "webhooks",
 }  # fmt: skip
 """Slugs that no tenant may have: ours to use, or able to mislead."""
 

@@ -1,6 +1,9 @@
 """What travels upward from this package."""
 
-from blinker import Namespace
+from typing import Any
+
+from blinker import Namespace, Signal
+from flask import current_app
 
 _signals = Namespace()
 
@@ -13,3 +16,9 @@ tenant_opening = _signals.signal("tenant-opening")
 
 tenant_unbound = _signals.signal("tenant-unbound")
 """Sent after a tenant was unbound from the application context. Receivers drop what they had kept in `g`."""
+
+
+def send(signal: Signal, **arguments: Any) -> None:
+    """Send `signal` from the current application: receivers are connected to it, not to the proxy."""
+    # Flask types the proxy as what it stands for.
+    signal.send(current_app._get_current_object(), **arguments)  # type: ignore[attr-defined]
