@@ -6,6 +6,7 @@ from typing import Any
 import flask_security.forms as fs
 from flask import Response, after_this_request, current_app, g, request, session
 from flask_babel import gettext as _
+from flask_security import UserMixin
 from flask_security.recovery_codes import MfRecoveryForm
 from flask_security.utils import get_message
 from flask_security.webauthn import WebAuthnSigninResponseForm
@@ -14,7 +15,6 @@ from flask_wtf import FlaskForm
 from auth import gate, sessions, throttle
 from auth.errors import SignInRefused, SourceUnavailable, Throttled, WrongCredentials
 from auth.identity import current_user
-from auth.models import User
 
 FIRST_FACTOR_COUNTS_FOR = 600  # seconds between the first factor and the second
 
@@ -23,15 +23,15 @@ class PageForm(FlaskForm):
     """Base of the forms on our own pages: Flask-WTF's, with the types that it does not ship."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)  # type: ignore[no-untyped-call]  # as said above
+        super().__init__(**kwargs)  # type: ignore[no-untyped-call]  # it ships none
 
     def is_submitted(self) -> bool:
         """Whether the request sends the form, rather than asks for it."""
-        return bool(super().is_submitted())  # type: ignore[no-untyped-call]  # as said above
+        return bool(super().is_submitted())  # type: ignore[no-untyped-call]  # it ships none
 
-    def validate_on_submit(self, extra_validators: Any = None) -> bool:
+    def validate_on_submit(self, *args: Any, **kwargs: Any) -> bool:
         """Whether the request sends the form, and it is valid."""
-        return self.is_submitted() and self.validate(extra_validators=extra_validators)
+        return self.is_submitted() and self.validate(*args, **kwargs)
 
 
 class Throttle(FlaskForm):
@@ -43,11 +43,11 @@ class Throttle(FlaskForm):
         """The account, by its e-mail address, that the attempt is on."""
         return current_user().email
 
-    def validate(self, extra_validators: Any = None, **kwargs: Any) -> bool:
+    def validate(self, *args: Any, **kwargs: Any) -> bool:
         """Validate within a counted attempt."""
         try:
             with throttle.attempt(self.attempt_kind, self.attempted_account()) as attempt:
-                attempt.succeeded = super().validate(extra_validators=extra_validators, **kwargs)
+                attempt.succeeded = super().validate(*args, **kwargs)
                 return attempt.succeeded
         except Throttled as error:
             self.form_errors = [*self.form_errors, too_many(error)]
@@ -57,9 +57,9 @@ class Throttle(FlaskForm):
 class LoginForm(fs.LoginForm):
     """Sign-in by a login name and a password, proved by the tenant's providers."""
 
-    def validate(self, extra_validators: Any = None, **kwargs: Any) -> bool:
+    def validate(self, *args: Any, **kwargs: Any) -> bool:
         """Set `user` when the password is right and the person may come in."""
-        if not super(fs.LoginForm, self).validate(extra_validators=extra_validators, **kwargs):
+        if not super(fs.LoginForm, self).validate(*args, **kwargs):
             return False
         self.ifield = self.email
         try:
@@ -83,22 +83,18 @@ class VerifyForm(Throttle, fs.VerifyForm):
 
     attempt_kind = "password"
 
-    def validate(self, extra_validators: Any = None, **kwargs: Any) -> bool:
+    def validate(self, *args: Any, **kwargs: Any) -> bool:
         """Renew the login session when the password is right."""
-        valid = super().validate(extra_validators=extra_validators, **kwargs)
+        valid = super().validate(*args, **kwargs)
         if valid:
             sessions.renew()
         return valid
 
 
 class ChangePasswordForm(Throttle, fs.ChangePasswordForm):
-    """A new password, for the old one."""
+    """A new password, for the old one. A fault of the new one counts as a failed attempt too, for simplicity."""
 
     attempt_kind = "password"
-
-    def validate(self, extra_validators: Any = None, **kwargs: Any) -> bool:
-        """Say why nothing is changed; a fault of the new password is no failed attempt, but counts for simplicity."""
-        return super().validate(extra_validators=extra_validators, **kwargs)
 
 
 class ForgotPasswordForm(Throttle, fs.ForgotPasswordForm):
@@ -110,9 +106,9 @@ class ForgotPasswordForm(Throttle, fs.ForgotPasswordForm):
         """The address that was typed."""
         return self.email.data or ""
 
-    def validate(self, extra_validators: Any = None, **kwargs: Any) -> bool:
+    def validate(self, *args: Any, **kwargs: Any) -> bool:
         """Take as long for a known address as Flask-Security does for an unknown one."""
-        return bool(_as_if_unknown(super().validate(extra_validators=extra_validators, **kwargs)))
+        return _as_if_unknown(super().validate(*args, **kwargs))
 
 
 class SendConfirmationForm(Throttle, fs.SendConfirmationForm):
@@ -129,18 +125,18 @@ class SecondFactor(Throttle):
     """Mixin: the second step of a sign-in, soon after the first, on the account of the first."""
 
     attempt_kind = "second factor"
-    user: User | None
+    user: UserMixin | None
 
     def attempted_account(self) -> str:
         """The account whose first factor was proved."""
         return self.user.email if self.user else ""
 
-    def validate(self, extra_validators: Any = None, **kwargs: Any) -> bool:
+    def validate(self, *args: Any, **kwargs: Any) -> bool:
         """Refuse when the first step is long ago; lock the user, so that a code counts once."""
         if not getattr(self, "is_setup", False) and not first_factor_is_recent():
             self.form_errors = [_("You waited too long. Sign in again.")]
             return False
-        return super().validate(extra_validators=extra_validators, **kwargs)
+        return super().validate(*args, **kwargs)
 
 
 class TwoFactorVerifyCodeForm(SecondFactor, fs.TwoFactorVerifyCodeForm):
@@ -154,12 +150,12 @@ class RecoveryCodeForm(SecondFactor, MfRecoveryForm):
 class PasskeyResponseForm(WebAuthnSigninResponseForm):
     """A passkey's answer: to a challenge given to this browser, once, and of the account whose turn it is."""
 
-    def validate(self, extra_validators: Any = None, **kwargs: Any) -> bool:
+    def validate(self, *args: Any, **kwargs: Any) -> bool:
         """Set `user` and `cred` when the passkey's signature is right."""
         if session.pop("passkey_challenge", None) != self.challenge:
             self.credential.errors = [_("This passkey request was already used. Try again.")]
             return False
-        if not super().validate(extra_validators=extra_validators, **kwargs) or self.user is None:
+        if not super().validate(*args, **kwargs) or self.user is None:
             return False
         if not self.user.active:
             self.credential.errors = [get_message("GENERIC_AUTHN_FAILED")[0]]

@@ -135,4 +135,5 @@ def _held_roles() -> list[dict[str, str]]:
 
 
 def _reason(reason: str | None) -> str:
-    return _("given to you: %(reason)s", reason=reason) if reason else _("given to you")
+    said: str = _("given to you: %(reason)s", reason=reason) if reason else _("given to you")
+    return said

@@ -23,6 +23,14 @@ log = structlog.get_logger()
 RETRY_AFTER = 5  # seconds, until the database may be back
 
 
+class OwnText(HTTPException):
+    """An error whose text says more to the person than its status would."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
 def init_app(app: Flask) -> None:
     """Register the handlers."""
     app.before_request(refuse_nul)
@@ -31,7 +39,7 @@ def init_app(app: Flask) -> None:
         app.register_error_handler(outage, answer_outage)
     app.register_error_handler(Throttled, lambda error: answer(TooManyRequests(retry_after=error.retry_after)))
     app.register_error_handler(Busy, lambda error: answer(ServiceUnavailable(retry_after=RETRY_AFTER)))
-    app.register_error_handler(NotAllowed, lambda error: answer(_with_text(403, str(error))))
+    app.register_error_handler(NotAllowed, lambda error: answer(OwnText(403, str(error))))
     app.register_error_handler(SignInRefused, answer_refused_sign_in)
 
 
@@ -68,7 +76,7 @@ def answer_outage(error: Any) -> ResponseReturnValue:
 def answer_refused_sign_in(error: SignInRefused) -> ResponseReturnValue:
     """Somebody has proved who they are and may not come in."""
     if wants_json():
-        return _as_problem(_with_text(403, str(error)))
+        return _as_problem(OwnText(403, str(error)))
     flash(str(error), "error")
     return redirect(url_for("security.login"))
 
@@ -132,7 +140,7 @@ def _title(error: HTTPException) -> str:
 
 
 def _message(error: HTTPException) -> str:
-    if getattr(error, "own_text", False):
+    if isinstance(error, OwnText):
         return str(error.description)
     messages = {
         400: _("The page may have been open for too long. Go back, reload it and try again."),
@@ -145,13 +153,6 @@ def _message(error: HTTPException) -> str:
         503: _("The service cannot be reached right now. Nothing was changed by your request; try again soon."),
     }
     return messages.get(error.code or 500) or str(error.description or "")
-
-
-def _with_text(code: int, text: str) -> HTTPException:
-    error = HTTPException(text)
-    error.code = code
-    error.own_text = True  # type: ignore[attr-defined]
-    return error
 
 
 def _is_outage(error: BaseException | None) -> bool:

@@ -8,7 +8,8 @@ from functools import cache
 from typing import Any
 
 from flask import g
-from sqlalchemy import BindParameter, Row, Select, SQLColumnExpression, and_, bindparam, func, or_, select, tuple_
+from sqlalchemy import BindParameter, Row, Select, and_, bindparam, func, or_, select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import ColumnElement
 
 from auth import roles, users
@@ -26,7 +27,7 @@ _COLUMNS = (
 )  # fmt: skip
 _NO_DATE = date(9999, 12, 31)  # a project without due date comes after those with one
 
-SORTS: Mapping[str, tuple[SQLColumnExpression[Any], bool]] = {
+SORTS: Mapping[str, tuple[ColumnElement[Any] | InstrumentedAttribute[Any], bool]] = {
     "-created": (Project.id, True),  # ids are in order of time (UUIDv7)
     "created": (Project.id, False),
     "name": (Project.name, False),
