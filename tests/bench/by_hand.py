@@ -100,7 +100,8 @@ def fill(app: Flask, slugs: list[str], users: int, projects: int) -> dict[str, s
             db.session.execute(
                 text(
                     "INSERT INTO by_hand_projects (tenant_id, name, description, status)"
-                    " SELECT :t, 'Project ' || n, 'Description of project ' || n, 'active' FROM generate_series(1, :n) n"
+                    " SELECT :t, 'Project ' || n, 'Description of project ' || n, 'active'"
+                    " FROM generate_series(1, :n) n"
                 ),
                 {"t": place, "n": projects},
             )
