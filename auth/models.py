@@ -44,7 +44,7 @@ class User(TenantScoped, UserMixin, Base):  # type: ignore[misc]
         String(64), default=_handle
     )
     tf_primary_method: Mapped[str | None] = mapped_column(String(64))
-    tf_phone_number: ClassVar[None] = None  # Flask-Security tells programs of it; no code is ever sent to a phone
+    tf_phone_number = None  # Flask-Security tells programs of it; no code is ever sent to a phone
     tf_totp_secret: Mapped[str | None] = mapped_column(Text)
     """Encrypted, see `auth/keys.py`."""
     tf_last_counter: Mapped[int | None]
