@@ -114,9 +114,7 @@ def test_a_sign_in_changes_the_session_id(app: Flask, visitor: Visitor, acme: Wo
     assert contents(app, acme.host, visitor.cookies()["session"])["sid"] != first
 
 
-def test_a_session_id_planted_before_signing_in_is_not_kept(
-    app: Flask, acme: Workspace, visitor: Visitor
-) -> None:
+def test_a_session_id_planted_before_signing_in_is_not_kept(app: Flask, acme: Workspace, visitor: Visitor) -> None:
     visitor.take_cookies({"session": resign(app, acme.host, {"sid": "planted by somebody"})})
     visitor.sign_in(acme.people["member"])
     assert visitor.is_signed_in()
@@ -285,9 +283,7 @@ def test_the_state_of_a_second_factor_set_up_is_refused_at_another_workspace(
     assert "code" not in payload(answer).get("field_errors", {})
 
 
-def test_the_state_of_a_passkey_is_refused_at_another_workspace(
-    app: Flask, globex: Workspace, member: Visitor
-) -> None:
+def test_the_state_of_a_passkey_is_refused_at_another_workspace(app: Flask, globex: Workspace, member: Visitor) -> None:
     token = start_passkey(member)["wan_state"]
     elsewhere = sign_in(app, globex)
 
@@ -309,9 +305,7 @@ def test_what_is_signed_for_one_workspace_is_not_signed_for_another(
         serializer.loads(value)
 
 
-def test_a_former_secret_key_still_verifies_cookies_and_links(
-    make_app: Callable[..., Flask], acme: Workspace
-) -> None:
+def test_a_former_secret_key_still_verifies_cookies_and_links(make_app: Callable[..., Flask], acme: Workspace) -> None:
     before = make_app(secret_key=OLD_KEY)
     after = make_app(secret_key=NEW_KEY, secret_key_fallbacks=(OLD_KEY,))
     signed_in, link = sign_in(before, acme), ask_reset_link(before, Visitor(before, acme.host), acme.people["viewer"])
@@ -326,7 +320,10 @@ def test_a_former_secret_key_still_verifies_cookies_and_links(
 def test_the_new_secret_key_signs_cookies_and_links(make_app: Callable[..., Flask], acme: Workspace) -> None:
     rotated = make_app(secret_key=NEW_KEY, secret_key_fallbacks=(OLD_KEY,))
     only_new, only_old = make_app(secret_key=NEW_KEY), make_app(secret_key=OLD_KEY)
-    signed_in, link = sign_in(rotated, acme), ask_reset_link(rotated, Visitor(rotated, acme.host), acme.people["viewer"])
+    signed_in, link = (
+        sign_in(rotated, acme),
+        ask_reset_link(rotated, Visitor(rotated, acme.host), acme.people["viewer"]),
+    )
 
     for app, accepts in ((only_new, True), (only_old, False)):
         visitor = Visitor(app, acme.host)
@@ -353,7 +350,9 @@ def test_a_form_opened_before_the_key_was_changed_can_still_be_sent(
     visitor = Visitor(after, acme.host)
     visitor.take_cookies(signed_in.cookies())
 
-    assert visitor.post("/account/profile", {"name": "New", "locale": "", "timezone": ""}, csrf=token).status_code == 302
+    assert (
+        visitor.post("/account/profile", {"name": "New", "locale": "", "timezone": ""}, csrf=token).status_code == 302
+    )
 
 
 def test_cookies_written_for_demo_data_sign_in_on_their_host_only(

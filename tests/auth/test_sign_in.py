@@ -232,9 +232,7 @@ def test_who_is_signed_in_is_led_away_from_the_sign_in_form(member: Visitor) -> 
     assert member.get("/auth/login").location == "/"
 
 
-def test_who_is_signed_in_cannot_try_passwords_of_others(
-    member: Visitor, acme: Workspace, hashes: list[str]
-) -> None:
+def test_who_is_signed_in_cannot_try_passwords_of_others(member: Visitor, acme: Workspace, hashes: list[str]) -> None:
     answer = attempt(member, acme.people["owner"].email, WRONG)
 
     assert answer.status_code == 302
@@ -258,9 +256,7 @@ def test_http_basic_authentication_is_no_way_in(visitor: Visitor, acme: Workspac
 
 
 def test_what_was_typed_is_still_there_after_a_failed_sign_in(visitor: Visitor, acme: Workspace) -> None:
-    page = visitor.post(
-        "/auth/login", {"email": acme.people["member"].email, "password": WRONG, "remember": "y"}
-    ).text
+    page = visitor.post("/auth/login", {"email": acme.people["member"].email, "password": WRONG, "remember": "y"}).text
 
     assert acme.people["member"].email in page
     assert re.search(r'<input[^>]*name="remember"[^>]*checked|<input[^>]*checked[^>]*name="remember"', page)
