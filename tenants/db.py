@@ -6,7 +6,7 @@ Two of the three walls stand here: criteria that the session adds to every state
 
 import uuid
 from datetime import UTC, datetime
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, NoReturn, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import uuid_utils.compat as uuid7
@@ -37,6 +37,7 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.types import TypeDecorator
 
+from tenants.confinement import check_statement, check_values
 from tenants.engines import Engines, Opening, begin
 from tenants.errors import CrossTenantAccess, NoTenantBound, UnscopedStatement
 
@@ -67,6 +68,9 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 class Base(DeclarativeBase):
     """Base of every model; one metadata, so that one migration history describes it."""
+
+    own_column: ClassVar[str] = "tenant_id"
+    """Holds the id of the tenant whose row it is; nobody else writes it."""
 
     metadata = MetaData(
         naming_convention={
@@ -136,6 +140,17 @@ class TenantSession(Session):
         """The tenant's row of that id, or None; a foreign id is as good as a missing one."""
         return self.get(model, (self.tenant_id, id)) if id is not None else None
 
+    def merge(self, instance: Any, **options: Any) -> Any:
+        """Merge an instance of this tenant. Raises CrossTenantAccess for another's, also when nothing is loaded."""
+        _refuse_foreign(self, instance)
+        return super().merge(instance, **options)
+
+    def bulk_save_objects(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse: SQLAlchemy asks nobody before it writes in this way. Use `insert(...)` or `add_all`."""
+        raise UnscopedStatement("bulk_... methods cannot be confined to a tenant: use insert() or update()")
+
+    bulk_insert_mappings = bulk_update_mappings = bulk_save_objects
+
     def release(self) -> None:
         """Give the connection back before slow work that needs no database; what was loaded stays loaded.
 
@@ -168,38 +183,42 @@ def _confine(state: ORMExecuteState) -> None:
         raise CrossTenantAccess("this session is bound to another tenant than the context")
     if not state.is_orm_statement:
         raise UnscopedStatement("a tenant's session takes ORM statements only: text and Core SQL cannot be confined")
-    if state.is_insert:
-        _check_inserted(state, session.tenant_id)
-    elif not state.is_relationship_load and not state.is_column_load:
-        statement = _confined.get(state.statement)
-        if statement is None:
-            statement = state.statement.options(_CRITERIA)
-            _confined[state.statement] = statement
-        state.statement = statement
-    if not state.is_select and state.bind_mapper is not None and state.bind_mapper.class_.decides_access:
-        _raise_version(session)
+    if state.is_insert or state.is_update or state.is_delete:
+        _confine_write(state, session)
+    if not state.is_relationship_load and not state.is_column_load:
+        state.statement = _with_criteria(state.statement)
 
 
-def _check_inserted(state: ORMExecuteState, tenant_id: uuid.UUID) -> None:
+def _with_criteria(statement: Any) -> Any:
+    confined = _confined.get(statement)
+    if confined is None:
+        check_statement(statement)
+        # An INSERT takes no criteria; a copy all the same, for a value that held its key would keep it for ever.
+        confined = statement.options(*(() if statement.is_insert else (_CRITERIA,)))
+        _confined[statement] = confined
+    return confined
+
+
+def _confine_write(state: ORMExecuteState, session: TenantSession) -> None:
     statement: Any = state.statement
-    if statement.select is not None:
-        raise UnscopedStatement("INSERT ... SELECT cannot be confined to a tenant")
-    given = state.parameters or {}
-    rows: list[Any] = [*given] if isinstance(given, list | tuple) else [given]
-    # SQLAlchemy has no public way to ask an INSERT for its values; test_db notices should these names change.
-    rows += [statement._values or {}, *(row for rows in statement._multi_values for row in rows)]
-    for row in rows:
-        for column, value in row.items():
-            if getattr(column, "key", column) == "tenant_id" and getattr(value, "value", value) != tenant_id:
-                raise CrossTenantAccess("insert into another tenant")
+    model: Any = state.bind_mapper.class_ if state.bind_mapper is not None else Base
+    check_values(statement, state.parameters, model.own_column, session.tenant_id)
+    if state.is_update and isinstance(state.parameters, list) and not issubclass(model, TenantScoped):
+        raise UnscopedStatement(f"an UPDATE of {model.__name__} by primary key cannot be confined to a tenant")
+    if not issubclass(model, TenantScoped) and not state.is_insert:
+        state.statement = statement.where(getattr(model, model.own_column) == session.tenant_id)
+    if getattr(model, "decides_access", None):
+        _raise_version(session)
 
 
 @event.listens_for(TenantSession, "before_attach")
 def _refuse_foreign(session: TenantSession, instance: Any) -> None:
-    if isinstance(instance, TenantScoped) and inspect(instance).dict.get("tenant_id") not in (
-        None,
-        session.tenant_id,
-    ):
+    if not isinstance(instance, TenantScoped):
+        return
+    state = inspect(instance)
+    # Of an expired instance only the identity is left.
+    owner = state.identity[0] if state.identity else state.dict.get("tenant_id")
+    if owner not in (None, session.tenant_id):
         raise CrossTenantAccess(f"a {type(instance).__name__} of another tenant")
 
 
@@ -207,13 +226,13 @@ def _refuse_foreign(session: TenantSession, instance: Any) -> None:
 def _check_written(session: TenantSession, *_: Any) -> None:
     changes_access = False
     for instance in (*session.new, *session.dirty, *session.deleted):
-        if not isinstance(instance, TenantScoped):
-            continue
-        tenant_id: Any = instance.tenant_id  # None until it is given one here
-        if tenant_id is None:
-            instance.tenant_id = session.tenant_id
+        tenant_id: Any = getattr(instance, instance.own_column)
+        if tenant_id is None:  # until it is given one here
+            setattr(instance, instance.own_column, session.tenant_id)
         elif tenant_id != session.tenant_id:
             raise CrossTenantAccess(f"a {type(instance).__name__} of another tenant")
+        if not isinstance(instance, TenantScoped):
+            continue
         changes_access = changes_access or _changes_access(session, instance)
     if changes_access:
         _raise_version(session)

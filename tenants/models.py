@@ -6,7 +6,7 @@ Everybody may read them (a host is resolved before a tenant is bound); a row is 
 import enum
 import uuid
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import uuid_utils.compat as uuid7
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, String
@@ -30,6 +30,7 @@ class TenantRow(Base):
     """A customer. Elsewhere the frozen value `tenants.Tenant` is used; this row is for changing it."""
 
     __tablename__ = "tenants"
+    own_column: ClassVar = "id"
     __table_args__ = (CheckConstraint("status IN ('active', 'suspended', 'deleted')", name="status"),)
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid7.uuid7)
