@@ -44,5 +44,8 @@ def check() -> None:
 
 
 def _is_ours(origin: str) -> bool:
-    given, own = urlsplit(origin), urlsplit(request.host_url)
+    try:
+        given, own = urlsplit(origin), urlsplit(request.host_url)
+    except ValueError:
+        return False
     return (given.scheme, given.netloc.lower()) == (own.scheme, own.netloc.lower())

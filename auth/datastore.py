@@ -28,7 +28,8 @@ class TenantDatastore(SQLAlchemyUserDatastore):
         """Look a user up by one attribute."""
         if "db" not in g or None in kwargs.values() or any("\0" in str(value) for value in kwargs.values()):
             return None
-        return cast("User | None", super().find_user(case_insensitive, **kwargs))
+        # The same address in another case is the same person; not every caller says so.
+        return cast("User | None", super().find_user(case_insensitive or "email" in kwargs, **kwargs))
 
     def commit(self) -> None:
         """Nothing: the request commits once, after the view (see `tenants/request.py`)."""

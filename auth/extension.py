@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from auth import cli, cookies, csrf, identity, mail, security, sessions, users, views
+from auth import cli, cookies, csrf, identity, mail, security, sessions, users, values, views
 from auth.permissions import Catalogue, enforce
 from config.settings import Settings
 from tenants.signals import tenant_created, tenant_opening, tenant_unbound
@@ -29,5 +29,6 @@ class Auth:
         security.init_app(app, settings)  # registers the hook that identifies the caller ...
         app.before_request(enforce)  # ... whose access is enforced ...
         app.before_request(csrf.check)  # ... before an unsafe request is looked at
+        app.before_request(values.check)
         for group in (cli.users, cli.roles):
             app.cli.add_command(group)

@@ -11,6 +11,7 @@ from flask_security.recovery_codes import MfRecoveryForm
 from flask_security.utils import get_message
 from flask_security.webauthn import WebAuthnSigninResponseForm
 from flask_wtf import FlaskForm
+from wtforms import EmailField
 
 from auth import gate, sessions, throttle
 from auth.errors import SignInRefused, SourceUnavailable, Throttled, WrongCredentials
@@ -38,6 +39,7 @@ class Throttle(FlaskForm):
     """Mixin: counts a submitted form as an attempt on an account, and answers 429 when there were too many."""
 
     attempt_kind: str
+    counts_always = False
 
     def attempted_account(self) -> str:
         """The account, by its e-mail address, that the attempt is on."""
@@ -47,8 +49,9 @@ class Throttle(FlaskForm):
         """Validate within a counted attempt."""
         try:
             with throttle.attempt(self.attempt_kind, self.attempted_account()) as attempt:
-                attempt.succeeded = super().validate(*args, **kwargs)
-                return attempt.succeeded
+                valid = super().validate(*args, **kwargs)
+                attempt.succeeded = valid and not self.counts_always
+                return valid
         except Throttled as error:
             self.form_errors = [*self.form_errors, too_many(error)]
             return False
@@ -96,29 +99,40 @@ class ChangePasswordForm(Throttle, fs.ChangePasswordForm):
 
     attempt_kind = "password"
 
+    def validate(self, *args: Any, **kwargs: Any) -> bool:
+        """Compare passwords in their normal form, however they were typed."""
+        normalize = current_app.extensions["security"].password_util.normalize
+        for field in (self.new_password, self.new_password_confirm):
+            field.data = normalize(field.data) if field.data else field.data
+        return super().validate(*args, **kwargs)
 
-class ForgotPasswordForm(Throttle, fs.ForgotPasswordForm):
-    """Asks for a link by mail. Counted always, so that nobody's mailbox is flooded."""
+
+class MailRequest(Throttle):
+    """Mixin: asks for a link by mail. Counted always: for nobody's mailbox to be flooded, nor known addresses to show."""
 
     attempt_kind = "mail"
+    counts_always = True
+    email: EmailField
 
     def attempted_account(self) -> str:
-        """The address that was typed."""
-        return self.email.data or ""
+        """The address that was typed, in the form in which it is looked up."""
+        typed = self.email.data or ""
+        try:
+            return str(current_app.extensions["security"].mail_util.normalize(typed))
+        except ValueError:
+            return typed
+
+
+class ForgotPasswordForm(MailRequest, fs.ForgotPasswordForm):
+    """Asks for a link to choose a new password."""
 
     def validate(self, *args: Any, **kwargs: Any) -> bool:
         """Take as long for a known address as Flask-Security does for an unknown one."""
         return _as_if_unknown(super().validate(*args, **kwargs))
 
 
-class SendConfirmationForm(Throttle, fs.SendConfirmationForm):
+class SendConfirmationForm(MailRequest, fs.SendConfirmationForm):
     """Asks for the confirmation mail again."""
-
-    attempt_kind = "mail"
-
-    def attempted_account(self) -> str:
-        """The address that was typed."""
-        return self.email.data or ""
 
 
 class SecondFactor(Throttle):
@@ -143,7 +157,14 @@ class TwoFactorVerifyCodeForm(SecondFactor, fs.TwoFactorVerifyCodeForm):
     """A code of the authenticator app."""
 
 
-class RecoveryCodeForm(SecondFactor, MfRecoveryForm):
+class _LockedRecovery(MfRecoveryForm):
+    def validate(self, *args: Any, **kwargs: Any) -> bool:
+        # Until the end of the transaction: who comes with the same code waits, and then does not find it.
+        g.db.refresh(self.user, with_for_update=True)
+        return bool(super().validate(*args, **kwargs))
+
+
+class RecoveryCodeForm(SecondFactor, _LockedRecovery):
     """A recovery code, in place of the app's."""
 
 
@@ -152,7 +173,9 @@ class PasskeyResponseForm(WebAuthnSigninResponseForm):
 
     def validate(self, *args: Any, **kwargs: Any) -> bool:
         """Set `user` and `cred` when the passkey's signature is right."""
-        if session.pop("passkey_challenge", None) != self.challenge:
+        ours = session.pop("passkey_challenge", None) == self.challenge
+        # The browser may still have the cookie that named the challenge; so that it was answered is noted here too.
+        if not ours or not throttle.first_use(f"passkey challenge:{self.challenge}"):
             self.credential.errors = [_("This passkey request was already used. Try again.")]
             return False
         if not super().validate(*args, **kwargs) or self.user is None:

@@ -54,6 +54,8 @@ def check_admissible(user: User) -> None:
 def admit(_sender: Any, user: User, authn_via: Sequence[str] | None = None, **_kwargs: Any) -> None:
     """Begin the login session of a user who has passed every step. Receives `user_authenticated`."""
     remember = session.pop("_remember", None) == "set"  # Flask-Login's own remember cookie would be a second door
+    if authn_via == ["change"]:  # a new password goes on with the session that there is
+        remember = session.permanent
     try:
         check_admissible(user)
     except SignInRefused:

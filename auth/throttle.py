@@ -59,6 +59,12 @@ def attempt(kind: str, account: str) -> Iterator[Attempt]:
         _take_back(trial.keys)
 
 
+def first_use(subject: str) -> bool:
+    """Whether this is the first time within a window; noted whatever becomes of the request."""
+    g.db.release()
+    return _count((_key(subject),)) == [1]
+
+
 def _count(keys: tuple[str, ...]) -> list[int]:
     # Of its own, and committed at once: a refusal must not undo it, nor another process wait for it.
     with bound(g.tenant) as session:
