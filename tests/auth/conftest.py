@@ -81,7 +81,7 @@ def stranger(app: Flask, acme: Workspace) -> Visitor:
 
 
 @pytest.fixture
-def hashes(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def hashes(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The password hashes computed during the test, each as the name of the operation."""
     computed: list[str] = []
     context = app.extensions["security"].pwd_context._context
@@ -99,4 +99,4 @@ def hashes(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
             return count
 
     monkeypatch.setattr(app.extensions["security"].pwd_context, "_context", Counting())
-    yield computed
+    return computed
