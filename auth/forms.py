@@ -108,7 +108,7 @@ class ChangePasswordForm(Throttle, fs.ChangePasswordForm):
 
 
 class MailRequest(Throttle):
-    """Mixin: asks for a link by mail. Counted always: for nobody's mailbox to be flooded, nor known addresses to show."""
+    """Mixin: asks for a link by mail. Counted always, or mailboxes would be flooded and known addresses would show."""
 
     attempt_kind = "mail"
     counts_always = True
