@@ -123,7 +123,12 @@ def _fill_peer(slugs: list[str], given: argparse.Namespace, bare: dict[str, str]
         f" print(json.dumps(fill(app, {slugs!r}, {given.users}, {given.projects})))"
     )
     filled = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, env={**os.environ, **bare}, check=True, capture_output=True, text=True
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={**os.environ, **bare},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     return [{"Host": f"{slug}.localhost", "Cookie": cookie} for slug, cookie in json.loads(filled.stdout).items()]
 

@@ -91,6 +91,7 @@ def fill(app: Flask, slugs: list[str], users: int, projects: int) -> dict[str, s
                     email=f"u{n}@{slug}.example",
                     tenant_id=place,
                     active=True,
+                    password="-",
                     fs_uniquifier=f"{slug}-{n}",
                     roles=[role],
                 )

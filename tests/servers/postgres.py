@@ -98,6 +98,13 @@ class PostgresServer:
             raise
 
     @property
+    def pid(self) -> int:
+        """Process id of the running server."""
+        if self._process is None:
+            raise RuntimeError("the server is stopped")
+        return self._process.pid
+
+    @property
     def admin_url(self) -> str:
         """Return the superuser's SQLAlchemy URL."""
         return self.url(SUPERUSER, "postgres")
