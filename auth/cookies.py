@@ -10,12 +10,18 @@ from itsdangerous import URLSafeTimedSerializer
 from tenants.resolver import host_of
 
 
+_MOST_HOSTS = 10_000
+
+
 class HostSessions(SecureCookieSessionInterface):
     """Flask's signed cookie, with the host in the signature.
 
     Sign-in steps under way, CSRF tokens and everything else in the cookie thus belong to one host, and so to one
     tenant. The host is only text here: nothing is looked up when the session is opened.
     """
+
+    def __init__(self) -> None:
+        self._serializers: dict[str, URLSafeTimedSerializer] = {}
 
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
         """The serializer for the host of the current request; None (no session) when that is no host name."""
@@ -24,13 +30,19 @@ class HostSessions(SecureCookieSessionInterface):
 
     def serializer_for(self, app: Flask, host: str) -> URLSafeTimedSerializer:
         """The serializer for `host`."""
+        if (known := self._serializers.get(host)) is not None:
+            return known
+        if len(self._serializers) >= _MOST_HOSTS:
+            self._serializers.clear()
+        # itsdangerous signs with the last key.
         keys: list[Any] = [*(app.config["SECRET_KEY_FALLBACKS"] or ()), app.secret_key]
-        return URLSafeTimedSerializer(
+        serializer = self._serializers[host] = URLSafeTimedSerializer(
             keys,
             salt=f"{self.salt} {host}",
             serializer=self.serializer,
             signer_kwargs={"key_derivation": self.key_derivation, "digest_method": self.digest_method},
         )
+        return serializer
 
 
 def init_app(app: Flask, *, secure: bool) -> None:

@@ -1,5 +1,6 @@
 """The application factory: one page, in order; a line whose place matters says why."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -17,13 +18,21 @@ FEATURES = (projects,)
 """Feature packages; each plugs itself in by `init_app(app)`."""
 
 
+class Application(Flask):
+    """Flask, in which every view and hook is synchronous: it need not find out at each call."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Give back the function."""
+        return func
+
+
 def create_app(settings: Settings | None = None, **overrides: Any) -> Flask:
     """Build the application. Without `settings` they are read from the environment; `overrides` win.
 
     Raises SettingsError, and in production UnsafeDatabaseRole.
     """
     settings = settings or load_settings(**overrides)
-    app = Flask(__name__)
+    app = Application(__name__)
     app.config.from_mapping(
         SECRET_KEY=settings.secret_key.get_secret_value(),
         SECRET_KEY_FALLBACKS=[key.get_secret_value() for key in settings.secret_key_fallbacks],

@@ -10,25 +10,29 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
+_FIXED = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "same-origin"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+]
+_POLICY = CONTENT_SECURITY_POLICY.format(form_action="'self'")
+
+
 def init_app(app: Flask, settings: Settings) -> None:
     """Have the headers set on every answer of `app`."""
+    fixed = [*_FIXED]
+    if settings.scheme == "https":
+        fixed.append(("Strict-Transport-Security", "max-age=63072000; includeSubDomains"))
 
     @app.after_request
     def set_headers(response: Response) -> Response:
-        headers = response.headers
-        headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY.format(form_action="'self'"))
-        headers["X-Content-Type-Options"] = "nosniff"
-        headers["X-Frame-Options"] = "DENY"
-        headers["Referrer-Policy"] = "same-origin"
-        headers["Cross-Origin-Opener-Policy"] = "same-origin"
-        headers["Cross-Origin-Resource-Policy"] = "same-origin"
-        headers["Permissions-Policy"] = (
-            "camera=(), geolocation=(), microphone=(), payment=(), usb=(), publickey-credentials-get=(self)"
-        )
-        if settings.scheme == "https":
-            headers["Strict-Transport-Security"] = "max-age=63072000; includeSubDomains"
+        response.headers.setdefault("Content-Security-Policy", _POLICY)
+        response.headers.extend(fixed)
         if "tenant" in g and request.endpoint != "static":
             # What a proxy keeps of one person it would give to another.
-            headers["Cache-Control"] = "private, no-store"
-            response.vary.add("Cookie")
+            response.headers["Cache-Control"] = "private, no-store"
+            response.headers.add("Vary", "Cookie")
         return response

@@ -47,10 +47,11 @@ def dashboard() -> ResponseReturnValue:
     """What is going on in the workspace."""
     if not can(ProjectPermission.READ):
         return render_template("dashboard.html", recent_projects=[], project_count=0, updates=[])
+    latest = projects.list_projects(projects.Filter(), sort="-updated", limit=5)
     return render_template(
         "dashboard.html",
-        recent_projects=projects.recent_projects(limit=5),
-        project_count=projects.count_projects(),
+        recent_projects=latest.rows,
+        project_count=latest.total,
         updates=projects.recent_updates(limit=5),
     )
 

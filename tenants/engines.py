@@ -100,8 +100,8 @@ def _begin_postgresql(connection: Connection, tenant_id: uuid.UUID, opening: Ope
     # One trip, thus client-side binding: the server takes several statements only as one text. set_config(..., true)
     # ends with the transaction, also behind a transaction pooler.
     text = (
-        "BEGIN; SELECT set_config('app.tenant_id', %(bound_tenant)s, true);"
-        " SELECT version FROM tenants WHERE id = %(bound_tenant)s::uuid"
+        "BEGIN; SELECT set_config('app.tenant_id', %(bound_tenant)s, true),"
+        " (SELECT version FROM tenants WHERE id = %(bound_tenant)s::uuid)"
     )
     parameters: dict[str, Any] = {"bound_tenant": str(tenant_id)}
     if opening.companion is not None:
@@ -112,9 +112,8 @@ def _begin_postgresql(connection: Connection, tenant_id: uuid.UUID, opening: Ope
         with psycopg.ClientCursor(raw) as cursor:
             cursor.execute(text.encode(), parameters)
             cursor.nextset()
-            cursor.nextset()
             row = cursor.fetchone()
-            opening.version = row[0] if row else None
+            opening.version = row[1] if row else None
             if opening.companion is not None:
                 cursor.nextset()
                 opening.answer = cursor.fetchone()

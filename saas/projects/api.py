@@ -39,9 +39,10 @@ def list_projects() -> ResponseReturnValue:
     limit, after = page_size(), read_cursor(1)
     wanted = service.Filter(search=request.args.get("search", "")[:200], status=_status(), only=service.readable())
     position = _position(after) if after else None
-    rows = service.list_projects(wanted, sort=NEWEST_FIRST, limit=limit + 1, after=position)
+    page = service.list_projects(wanted, sort=NEWEST_FIRST, limit=limit + 1, after=position)
+    rows = page.rows
     more = write_cursor(str(rows[limit - 1].id)) if len(rows) > limit else None
-    return jsonify(items=[as_json(row) for row in rows[:limit]], next_cursor=more, total=service.count_projects(wanted))
+    return jsonify(items=[as_json(row) for row in rows[:limit]], next_cursor=more, total=page.total)
 
 
 @bp.post("")

@@ -75,34 +75,40 @@ def readable() -> tuple[uuid.UUID, ...] | None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a list, and how many rows the whole list has."""
+
+    rows: Sequence[Row[Any]]
+    total: int
+
+
 def list_projects(
-    wanted: Filter, *, sort: str = "-created", limit: int = 20, offset: int = 0, after: Sequence[Any] | None = None
-) -> Sequence[Row[Any]]:
-    """Rows of projects with their owner's name, in the order of `SORTS[sort]`; `after` is a (sorted value, id)."""
+    wanted: Filter,
+    *,
+    sort: str = "-created",
+    limit: int = 20,
+    offset: int = 0,
+    after: Sequence[Any] | None = None,
+    with_owner: bool = False,
+) -> Page:
+    """Projects in the order of `SORTS[sort]`; `after` is a (sorted value, id), `with_owner` adds `owner_name`."""
     parameters = wanted.parameters()
-    statement = _page(tuple(sorted(parameters)), sort, after is not None)
+    conditions = tuple(sorted(parameters))
     values = {**parameters, "page_limit": limit, "page_offset": offset}
     if after is not None:
         values |= {"after_value": after[0], "after_id": after[1]}
-    rows: Sequence[Row[Any]] = g.db.execute(statement, values).all()
-    return rows
-
-
-def count_projects(wanted: Filter | None = None) -> int:
-    """How many projects there are of that kind; archived ones count only when asked for."""
-    parameters = (wanted or Filter(only=readable())).parameters()
-    counted: int = g.db.execute(_count(tuple(sorted(parameters))), parameters).scalar_one()
-    return counted
-
-
-def recent_projects(*, limit: int) -> Sequence[Row[Any]]:
-    """The projects that changed last."""
-    return list_projects(Filter(only=readable()), sort="-updated", limit=limit)
+    rows = g.db.rows(_page(conditions, sort, after is not None, with_owner), values)
+    # The count comes with the page, in one trip; a page without rows carries none.
+    total = rows[0].total if rows else 0
+    if not rows and (offset or after is not None):
+        total = g.db.rows(_count(conditions), parameters)[0][0]
+    return Page(rows, total)
 
 
 def recent_updates(*, limit: int) -> Sequence[Row[Any]]:
     """The last updates of all projects, with project and author."""
-    rows: Sequence[Row[Any]] = g.db.execute(_RECENT_UPDATES, {"page_limit": limit}).all()
+    rows: Sequence[Row[Any]] = g.db.rows(_RECENT_UPDATES, {"page_limit": limit})
     return rows
 
 
@@ -159,7 +165,7 @@ def delete_project(project: Project) -> None:
 
 def list_updates(project: Project, *, limit: int = 100) -> Sequence[Row[Any]]:
     """The updates of a project, newest first, with their author's name."""
-    rows: Sequence[Row[Any]] = g.db.execute(_UPDATES, {"project_id": project.id, "page_limit": limit}).all()
+    rows: Sequence[Row[Any]] = g.db.rows(_UPDATES, {"project_id": project.id, "page_limit": limit})
     return rows
 
 
@@ -202,20 +208,21 @@ def _check_owner(owner_id: uuid.UUID) -> uuid.UUID:
 
 
 @cache
-def _page(conditions: tuple[str, ...], sort: str, after: bool) -> Select[*tuple[Any, ...]]:
+def _page(conditions: tuple[str, ...], sort: str, after: bool, with_owner: bool) -> Select[Any]:
     expression, descends = SORTS[sort]
-    statement = (
-        select(*_COLUMNS, User.name.label("owner_name"))
-        .outerjoin(User, and_(User.tenant_id == Project.tenant_id, User.id == Project.owner_id))
-        .where(*_conditions(conditions))
-    )
+    total = _count(conditions).scalar_subquery().label("total")
+    statement: Select[Any] = select(*_COLUMNS, total).where(*_conditions(conditions))
+    if with_owner:
+        statement = statement.add_columns(User.name.label("owner_name")).outerjoin(
+            User, and_(User.tenant_id == Project.tenant_id, User.id == Project.owner_id)
+        )
     if after:
         place = tuple_(expression, Project.id)
         given = tuple_(bindparam("after_value", type_=expression.type), bindparam("after_id", type_=Project.id.type))
         statement = statement.where(place < given if descends else place > given)
-    order = [expression, Project.id] if expression is not Project.id else [Project.id]
+    columns = [Project.id] if sort.endswith("created") else [expression, Project.id]
     return (
-        statement.order_by(*(column.desc() if descends else column.asc() for column in order))
+        statement.order_by(*(column.desc() if descends else column.asc() for column in columns))
         .limit(bindparam("page_limit"))
         .offset(bindparam("page_offset"))
     )

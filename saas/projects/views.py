@@ -29,11 +29,11 @@ def list_projects() -> ResponseReturnValue:
     wanted, sort, page = _wanted(), request.args.get("sort", "-updated"), request.args.get("page", 1, type=int)
     if sort not in service.SORTS or not 1 <= page <= 100_000:
         abort(404)
-    found = service.list_projects(wanted, sort=sort, limit=PAGE, offset=(page - 1) * PAGE)
+    found = service.list_projects(wanted, sort=sort, limit=PAGE, offset=(page - 1) * PAGE, with_owner=True)
     return render_template(
         "projects/list.html",
-        projects=found,
-        total=service.count_projects(wanted),
+        projects=found.rows,
+        total=found.total,
         page=page,
         page_size=PAGE,
         sort=sort,
