@@ -9,7 +9,6 @@ from itsdangerous import URLSafeTimedSerializer
 
 from tenants.resolver import host_of
 
-
 _MOST_HOSTS = 10_000
 
 
