@@ -1,0 +1,156 @@
+"""What a request may cost, counted in the protocol that PostgreSQL really spoke: no clock, no library's own count."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from psycopg.pq import Trace
+from sqlalchemy import event
+
+from auth import identity, roles, users
+from saas import create_app
+from tenants.context import bound
+from tests.conftest import Database
+from tests.factories import add_person, make_project, make_workspace
+from tests.visitor import Visitor, sign_in
+
+pytestmark = pytest.mark.postgres
+
+THE_VIEWS_OWN = 1  # the list of projects and its count come in one statement
+ENDING = 1  # COMMIT or ROLLBACK; BEGIN travels with the binding
+
+
+class Trips:
+    """Counts the times that a client waited for an answer, on every connection of one engine."""
+
+    def __init__(self, app: Flask) -> None:
+        self._file = tempfile.TemporaryFile()
+        engine = app.extensions["tenants"].engines.shared
+        engine.dispose()
+        event.listen(engine, "connect", self._trace)
+        self._engine = engine
+
+    def _trace(self, connection: Any, _: Any) -> None:
+        connection.pgconn.trace(self._file.fileno())
+        connection.pgconn.set_trace_flags(Trace.SUPPRESS_TIMESTAMPS)
+
+    def during(self, request: Callable[[], Any]) -> int:
+        start = self._file.seek(0, 2)
+        request()
+        self._file.seek(start)
+        sent = [line.split(b"\t") for line in self._file.read().splitlines()]
+        # A simple query, or the Sync that ends an extended one: after either the client waits.
+        return sum(line[0] == b"F" and line[2] in (b"Query", b"Sync") for line in sent)
+
+    def close(self) -> None:
+        event.remove(self._engine, "connect", self._trace)
+        self._engine.dispose()
+        self._file.close()
+
+
+@pytest.fixture(scope="module")
+def app(postgres_database: Database) -> Iterator[Flask]:
+    app = create_app(postgres_database.settings())
+    yield app
+    app.extensions["tenants"].engines.dispose()
+
+
+@pytest.fixture
+def trips(app: Flask) -> Iterator[Trips]:
+    counter = Trips(app)
+    yield counter
+    counter.close()
+
+
+def warm(visitor: Visitor, path: str) -> None:
+    # Statements are prepared on their sixth run, which costs a trip of its own, once per connection.
+    for _ in range(8):
+        assert visitor.get(path).status_code == 200
+
+
+def test_binding_a_warm_signed_in_request_adds_no_round_trip_to_begin(app: Flask, trips: Trips) -> None:
+    member = sign_in(app, make_workspace(app))
+    warm(member, "/api/v1/me")
+    assert trips.during(lambda: member.get("/api/v1/me")) == 1 + ENDING
+
+
+def test_a_page_of_projects_costs_one_trip_more(app: Flask, trips: Trips) -> None:
+    acme = make_workspace(app)
+    for number in range(30):
+        make_project(app, acme, f"Project {number}")
+    member = sign_in(app, acme)
+    warm(member, "/api/v1/projects")
+    assert trips.during(lambda: member.get("/api/v1/projects")) == 1 + THE_VIEWS_OWN + ENDING
+
+
+def test_a_cold_process_needs_three_trips_at_most(app: Flask, trips: Trips) -> None:
+    member = sign_in(app, make_workspace(app))
+    warm(member, "/api/v1/me")
+    app.extensions["tenants"].resolver._known.clear()
+    identity._snapshots.clear()
+    begin_and_commit_of_the_look_up = 2
+    assert trips.during(lambda: member.get("/api/v1/me")) <= 3 + ENDING + begin_and_commit_of_the_look_up
+
+
+def test_a_change_of_rights_costs_the_next_request_two_trips_more(app: Flask, trips: Trips) -> None:
+    acme = make_workspace(app)
+    member = sign_in(app, acme)
+    warm(member, "/api/v1/me")
+    with app.app_context(), bound(acme.tenant):
+        roles.create_role("reviewer", [], actor=None)
+    assert trips.during(lambda: member.get("/api/v1/me")) == 3 + ENDING
+    assert trips.during(lambda: member.get("/api/v1/me")) == 1 + ENDING
+
+
+def test_the_cost_does_not_grow_with_users_roles_and_tenants(app: Flask, trips: Trips) -> None:
+    acme = make_workspace(app)
+    member = sign_in(app, acme)
+    for _ in range(5):
+        make_workspace(app)
+        add_person(app, acme)
+    with app.app_context(), bound(acme.tenant):
+        for number in range(20):
+            roles.create_role(f"role {number}", ["project:read"], actor=None)
+            roles.grant_role(users.get_by_email(acme.people["member"].email), f"role {number}", actor=None)
+    warm(member, "/api/v1/me")
+    assert trips.during(lambda: member.get("/api/v1/me")) == 1 + ENDING
+    identity._snapshots.clear()
+    assert trips.during(lambda: member.get("/api/v1/me")) == 2 + ENDING
+
+
+def test_a_denial_costs_two_trips(app: Flask, trips: Trips) -> None:
+    viewer = sign_in(app, make_workspace(app), "viewer")
+    warm(viewer, "/api/v1/me")
+    token = viewer.csrf_token()
+
+    def denied() -> None:
+        answer = viewer.client.post(
+            "/api/v1/projects", base_url=viewer.base, json={"name": "x"}, headers={"X-CSRFToken": token}
+        )
+        assert answer.status_code == 403
+
+    assert trips.during(denied) == 2
+
+
+def test_static_files_and_health_cost_no_trip(app: Flask, trips: Trips) -> None:
+    member = sign_in(app, make_workspace(app))
+    assert trips.during(lambda: member.get("/static/app.css").close()) == 0
+    assert trips.during(lambda: member.get("/healthz")) == 0
+
+
+def test_every_page_stays_within_its_statements(app: Flask, trips: Trips) -> None:
+    acme = make_workspace(app)
+    project = make_project(app, acme)
+    owner = sign_in(app, acme, "owner")
+    budget = {
+        "/": 5,
+        "/projects/": 4,
+        f"/projects/{project}": 7,
+        "/account/": 5,
+        "/account/sessions": 4,
+    }
+    for path in budget:
+        warm(owner, path)
+    assert {path: trips.during(lambda path=path: owner.get(path)) for path in budget} == budget
