@@ -26,7 +26,7 @@ class Trips:
     """Counts the times that a client waited for an answer, on every connection of one engine."""
 
     def __init__(self, app: Flask) -> None:
-        self._file = tempfile.TemporaryFile()
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         engine = app.extensions["tenants"].engines.shared
         engine.dispose()
         event.listen(engine, "connect", self._trace)
