@@ -49,7 +49,7 @@ def in_tenant(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--name", default="", help="Default: what stands before the @.")
 @click.option("--role", "role_names", multiple=True, default=[MEMBER.name], show_default=True)
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input; else a link is mailed.")
-@click.option("--unconfirmed", is_flag=True, help="The address has still to be confirmed by its owner.")
+@click.option("--unconfirmed", is_flag=True, help="Mail a link by which the owner of the address confirms it.")
 @in_tenant
 def create(email: str, name: str, role_names: tuple[str, ...], password_stdin: bool, unconfirmed: bool) -> None:
     """Create a user with roles."""
@@ -59,6 +59,8 @@ def create(email: str, name: str, role_names: tuple[str, ...], password_stdin: b
         roles_service.grant_role(user, role_name, actor=None, reason="command line")
     if password is None:
         users_service.send_welcome(user)
+    elif unconfirmed:
+        users_service.send_confirmation(user)
     click.echo(f"{user.email}: {', '.join(role_names)}")
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
 from flask import current_app, g
+from flask_babel import format_timedelta
 from flask_babel import gettext as _
+from flask_security.confirmable import generate_confirmation_token
 from flask_security.recoverable import generate_reset_password_token
 from flask_security.utils import send_mail
 from sqlalchemy import func, select
@@ -54,17 +56,24 @@ def create_user(
 
 def send_welcome(user: User) -> None:
     """Mail a link, good for a day, by which the user sets their first password."""
-    settings = current_app.extensions["tenants"].settings
-    # Not url_for: there may be no request, and a pushed one would end with the teardown of this transaction.
-    port = f":{settings.public_port}" if settings.public_port else ""
-    adapter = current_app.url_map.bind(f"{g.tenant.slug}.{settings.base_domain}{port}", url_scheme=settings.scheme)
-    token = generate_reset_password_token(user)
     send_mail(
         _("Welcome to %(workspace)s", workspace=g.tenant.name),
         user.email,
         "security/email/welcome",
         user=user,
-        link=adapter.build("security.reset_password", {"token": token}, force_external=True),
+        link=_link("security.reset_password", generate_reset_password_token(user)),
+    )
+
+
+def send_confirmation(user: User) -> None:
+    """Mail a link, good for two days, by which the user confirms the e-mail address."""
+    send_mail(
+        _("Confirm your e-mail address"),
+        user.email,
+        "security/email/confirmation_instructions",
+        user=user,
+        confirmation_link=_link("security.confirm_email", generate_confirmation_token(user)),
+        within=format_timedelta(current_app.config["SECURITY_CONFIRM_EMAIL_WITHIN"]),
     )
 
 
@@ -122,3 +131,11 @@ def name_of(user_id: uuid.UUID | None) -> str:
     """The name of a user, or an empty string when there is none."""
     user = g.db.find(User, user_id)
     return user.name if user else ""
+
+
+def _link(endpoint: str, token: str) -> str:
+    settings = current_app.extensions["tenants"].settings
+    # Not url_for: there may be no request, and a pushed one would end with the teardown of this transaction.
+    port = f":{settings.public_port}" if settings.public_port else ""
+    adapter = current_app.url_map.bind(f"{g.tenant.slug}.{settings.base_domain}{port}", url_scheme=settings.scheme)
+    return adapter.build(endpoint, {"token": token}, force_external=True)

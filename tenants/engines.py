@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any, cast
 
 import psycopg
+import structlog
 from sqlalchemy import Connection, Engine, Select, create_engine, event, make_url
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from config.settings import Settings
 from tenants import rls
 from tenants.errors import DatabaseUnavailable
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -39,7 +42,8 @@ class Engines:
     """The databases of one application: which engine serves a tenant, and which the global tables."""
 
     def __init__(self, settings: Settings) -> None:
-        self._role_must_be_safe = settings.production
+        self._production = settings.production
+        self._role_is_checked = False
         self.shared = self._create(settings.database_url, settings)
         # The session begins these connections' transactions itself, see `begin`.
         self._scoped = self.shared.execution_options(begun_by_session=True)
@@ -71,9 +75,14 @@ class Engines:
 
     def _prepare_postgresql(self, connection: psycopg.Connection[Any], _: Any) -> None:
         connection.autocommit = True
-        if self._role_must_be_safe:
+        if self._role_is_checked:
+            return
+        if self._production:
             rls.refuse_unsafe_role(connection)
-            self._role_must_be_safe = False  # a role does not change under a running process
+        else:
+            for fault in rls.faults_of_role(connection):
+                log.warning("row-level security is not what keeps tenants apart here", reason=fault)
+        self._role_is_checked = True  # a role does not change under a running process
 
 
 def create_owner_engine(settings: Settings) -> Engine:
