@@ -102,6 +102,17 @@ def make_recovery_codes(visitor: Visitor) -> list[str]:
     return codes
 
 
+def token_on(visitor: Visitor, path: str) -> str:
+    """The CSRF token on that page; the sign-in page would forget the first step of a sign-in."""
+    found = re.search(r'name="csrf_token"[^>]*?value="([^"]+)"', visitor.get(path).text)
+    return found.group(1) if found else ""
+
+
+def give_code(visitor: Visitor, code: str, path: str = "/auth/tf-validate") -> TestResponse:
+    """Take the second step of a sign-in."""
+    return visitor.post(path, {"code": code}, csrf=token_on(visitor, path))
+
+
 def start_passkey(visitor: Visitor, usage: str = "first", name: str = "laptop") -> dict[str, Any]:
     """Begin a registration: the options for the browser and the state token."""
     answer = post_json(visitor, "/auth/wan-register", {"name": name, "usage": usage})
