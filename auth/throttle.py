@@ -19,7 +19,7 @@ from sqlalchemy import delete, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from auth import devices
-from auth.errors import Throttled
+from auth.errors import Busy, SourceUnavailable, Throttled
 from auth.models import Attempts
 from tenants.context import bound
 from tenants.db import now
@@ -54,7 +54,13 @@ def attempt(kind: str, account: str) -> Iterator[Attempt]:
     counts = _count(trial.keys)
     if counts[0] > PER_ACCOUNT or counts[1] > PER_ADDRESS:
         raise Throttled(int(WINDOW.total_seconds()))
-    yield trial
+    try:
+        yield trial
+    except (Busy, SourceUnavailable):
+        g.db.release()
+        with bound(g.tenant):  # of its own: the answer is a refusal, but nobody has looked at the proof
+            _take_back(trial.keys)
+        raise
     if trial.succeeded:
         _take_back(trial.keys)
 
