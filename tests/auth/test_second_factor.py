@@ -231,7 +231,7 @@ def test_without_the_second_step_nobody_is_signed_in_anywhere(app: Flask, acme: 
     for rule in app.url_map.iter_rules():
         if rule.endpoint in different or rule.endpoint.endswith("static"):
             continue
-        values = {name: "00000000-0000-0000-0000-000000000000" for name in rule.arguments}
+        values = dict.fromkeys(rule.arguments, "00000000-0000-0000-0000-000000000000")
         _, path = rule.build(values, append_unknown=False) or ("", "")
         for method in rule.methods & {"GET", "POST"}:
             answers = []
