@@ -6,6 +6,7 @@ from typing import Any
 import flask_security.forms as fs
 from flask import Response, after_this_request, current_app, g, request, session
 from flask_babel import gettext as _
+from flask_babel import ngettext
 from flask_security import UserMixin
 from flask_security.recovery_codes import MfRecoveryForm
 from flask_security.utils import get_message
@@ -214,7 +215,9 @@ def too_many(error: Throttled) -> str:
         return response
 
     minutes = -(-error.retry_after // 60)
-    message: str = _("Too many attempts. Try again in %(minutes)s minutes.", minutes=minutes)
+    message: str = ngettext(
+        "Too many attempts. Try again in %(num)s minute.", "Too many attempts. Try again in %(num)s minutes.", minutes
+    )
     return message
 
 

@@ -43,17 +43,22 @@ class AccessPermission(Permission):
 
 @dataclass(frozen=True, slots=True)
 class BuiltinRole:
-    """A role that every tenant has and nobody edits; with `object_type`, one that is given on such objects only."""
+    """A role that every tenant has and nobody edits; with `object_type`, one that is given on such objects only.
+
+    `name` is stored; `label` and `place`, what such an object is called, are for people.
+    """
 
     name: str
+    label: LazyString
     description: LazyString
     object_type: str = ""
+    place: LazyString | str = ""
 
 
-OWNER = BuiltinRole("owner", _("Everything, including who the owners are."))
-ADMIN = BuiltinRole("admin", _("Manages members, roles and settings."))
-MEMBER = BuiltinRole("member", _("Works with everything that is not administration."))
-VIEWER = BuiltinRole("viewer", _("Sees, and changes nothing."))
+OWNER = BuiltinRole("owner", _("Owner"), _("Everything, including who the owners are."))
+ADMIN = BuiltinRole("admin", _("Administrator"), _("Manages members, roles and settings."))
+MEMBER = BuiltinRole("member", _("Member"), _("Works with everything that is not administration."))
+VIEWER = BuiltinRole("viewer", _("Viewer"), _("Sees, and changes nothing."))
 
 
 class Catalogue:
@@ -76,7 +81,12 @@ class Catalogue:
         *,
         operator_side: bool = False,
     ) -> None:
-        """Add a feature's permissions. `owner` has every permission of the tenant side without being named."""
+        """Add a feature's permissions. `owner` has every permission of the tenant side without being named.
+
+        Raises ValueError for what is registered already, and for operators' permissions in a role of every tenant.
+        """
+        if operator_side and roles.keys() & {OWNER, ADMIN, MEMBER, VIEWER}:
+            raise ValueError("a tenant's role cannot hold a permission of the operators")
         for permission in permissions:
             if permission in self.permissions:
                 raise ValueError(f"permission {permission} is registered twice")

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from flask import current_app, g
+from flask_babel import gettext as _
 from sqlalchemy import ColumnExpressionArgument, delete, or_, select
 
 from auth.errors import NotAllowed, UnknownRole
@@ -61,10 +62,10 @@ def create_role(name: str, permissions: Collection[str], *, actor: Identity | No
     """Make a custom role. Raises NotAllowed, UnknownPermission."""
     names = frozenset(catalogue().check(permission) for permission in permissions)
     if names & catalogue().operator_side:
-        raise NotAllowed("a tenant's role cannot hold a permission of the operators")
+        raise NotAllowed(_("A workspace's role cannot hold a permission of the operators."))
     if name in catalogue().roles or g.db.scalar(select(Role.id).where(Role.name == name)):
-        raise NotAllowed(f"there is a role '{name}' already")
-    _check_holds(actor, names, "put into a role")
+        raise NotAllowed(_("There is a role “%(name)s” already.", name=name))
+    _check_holds(actor, names)
     role = Role(name=name, builtin=False, stored_permissions=sorted(names))
     g.db.add(role)
     return role
@@ -89,7 +90,7 @@ def grant_role(
     _check_place(role, object_type)
     _check_may_change(actor, role, on)
     if role.name == OWNER.name and role.builtin and expires_at is not None:
-        raise NotAllowed("an owner is not appointed for a time: the workspace could be left without one")
+        raise NotAllowed(_("An owner is not appointed for a time: the workspace could be left without one."))
     existing: Grant | None = g.db.scalar(
         select(Grant).where(
             Grant.user_id == user.id,
@@ -163,7 +164,7 @@ def keep_an_owner(*, without: uuid.UUID) -> None:
     g.db.execute(select(TenantRow.id).where(TenantRow.id == g.tenant.id).with_for_update())
     owners = _active_owners()
     if without in owners and len(owners) == 1:
-        raise NotAllowed("the last owner of a workspace cannot go; appoint another one first")
+        raise NotAllowed(_("The last owner of a workspace cannot go; appoint another one first."))
 
 
 def _active_owners() -> set[uuid.UUID]:
@@ -195,25 +196,27 @@ def _check_place(role: Role, object_type: str) -> None:
     definition: BuiltinRole | None = catalogue().roles.get(role.name) if role.builtin else None
     meant_for = definition.object_type if definition else ""
     if meant_for != object_type and (meant_for or role.builtin):
-        place = f"a {meant_for}" if meant_for else "the whole workspace"
-        raise NotAllowed(f"the role '{role.name}' is given on {place}")
+        label = definition.label if definition else role.name
+        place = definition.place if definition and meant_for else _("the whole workspace")
+        raise NotAllowed(_("The role “%(role)s” is given on %(place)s.", role=label, place=place))
 
 
 def _check_may_change(actor: Identity | None, role: Role, on: tuple[str, uuid.UUID] | None) -> None:
     if actor is None:
         return
     if AccessPermission.ROLE_MANAGE not in actor.permissions:
-        raise NotAllowed("giving and taking roles needs the permission role:manage")
+        raise NotAllowed(
+            _("Giving and taking roles needs the permission “%(name)s”.", name=AccessPermission.ROLE_MANAGE)
+        )
     if role.builtin and role.name == OWNER.name and OWNER.name not in actor.roles:
-        raise NotAllowed("only owners give or take the role 'owner'")
-    _check_holds(actor, permissions_of(role), "given or taken", on)
+        raise NotAllowed(_("Only owners give or take the role of owner."))
+    _check_holds(actor, permissions_of(role), on)
 
 
-def _check_holds(
-    actor: Identity | None, permissions: frozenset[str], what: str, on: tuple[str, uuid.UUID] | None = None
-) -> None:
+def _check_holds(actor: Identity | None, permissions: frozenset[str], on: tuple[str, uuid.UUID] | None = None) -> None:
     if actor is None:
         return
     held = actor.permissions | (actor.objects.get(on, frozenset()) if on else frozenset())
     if missing := permissions - held:
-        raise NotAllowed(f"a permission that you do not hold cannot be {what}: {', '.join(sorted(missing))}")
+        names = ", ".join(sorted(missing))
+        raise NotAllowed(_("Permissions that you do not hold are not yours to give or take: %(names)s.", names=names))

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from flask import Flask, g, session
+from flask_babel import lazy_gettext as _
 from flask_login import user_logged_out
 from flask_principal import identity_loaded
 from flask_security import Security, Totp, UserMixin, WebauthnUtil, user_authenticated
@@ -59,6 +60,14 @@ _ACCESS = {
     "wan_delete": _SIGNED_IN,
 }
 """Access of Flask-Security's endpoints. What is not here (say two_factor_rescue, which mails strangers) is refused."""
+
+_MESSAGES = {
+    "SECURITY_MSG_TWO_FACTOR_DISABLED": (_("The second factor is off."), "success"),
+    "SECURITY_MSG_TWO_FACTOR_CHANGE_METHOD_SUCCESSFUL": (_("The second factor is on."), "success"),
+    "SECURITY_MSG_WEBAUTHN_NO_VERIFY": (_("The passkey could not be verified. Try again."), "error"),
+    "SECURITY_MSG_INVALID_INPUT_LENGTH": (_("At most %(length)s characters are possible."), "error"),
+}
+"""Its own catalogues translate what Flask-Security says, but not the causes that it puts in, and one text is broken."""
 
 
 class TenantTotp(Totp):
@@ -133,7 +142,7 @@ class TenantSerializer:
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Set up Flask-Security on `app`."""
-    app.config |= _configuration(settings)
+    app.config |= _configuration(settings) | _MESSAGES
     security = Security(
         mail_util_cls=TenantMailUtil,
         totp_cls=TenantTotp,

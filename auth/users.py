@@ -116,7 +116,7 @@ def deactivate_user(user: User, *, actor: Identity | None) -> None:
     """Close an account: no sign-in any more, and every login session ends. Raises NotAllowed."""
     if roles.is_owner(user.id):
         if actor is not None and OWNER.name not in actor.roles:
-            raise NotAllowed("only owners deactivate an owner")
+            raise NotAllowed(_("Only owners deactivate an owner."))
         roles.keep_an_owner(without=user.id)
     user.active = False
     sessions.end_all(user.id)

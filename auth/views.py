@@ -12,7 +12,7 @@ from wtforms.validators import InputRequired, Length
 
 from auth import sessions
 from auth.forms import PageForm
-from auth.holdings import find_holder
+from auth.holdings import Held, find_holder
 from auth.identity import current_user
 from auth.permissions import signed_in
 from auth.redirects import back_to
@@ -123,17 +123,30 @@ def _overview(form: ProfileForm) -> str:
 def _held_roles() -> list[dict[str, str]]:
     """The roles that reach the caller, each with where it comes from."""
     holder = find_holder(g.identity.user_id)
-    held = holder.held if holder else ()
     return [
-        {
-            "name": item.role,
-            "reason": _("through the group “%(group)s”", group=item.group) if item.group else _reason(item.reason),
-            "place": f"{item.object_type} {item.object_id}" if item.object_id else "",
-        }
-        for item in held
+        {"name": _name(item), "reason": _reason(item), "place": _place(item)}
+        for item in (holder.held if holder else ())
     ]
 
 
-def _reason(reason: str | None) -> str:
-    said: str = _("given to you: %(reason)s", reason=reason) if reason else _("given to you")
-    return said
+def _name(held: Held) -> str:
+    builtin = current_app.extensions["auth"].catalogue.roles.get(held.role)
+    return str(builtin.label) if builtin else held.role
+
+
+def _reason(held: Held) -> str:
+    if held.group:
+        said = _("through the group “%(group)s”", group=held.group)
+    elif held.origin == "default":  # what it was given for is a note of ours, not for the person
+        said = _("given from the start")
+    else:
+        said = _("given to you: %(reason)s", reason=held.reason) if held.reason else _("given to you")
+    return str(said)
+
+
+def _place(held: Held) -> str:
+    if held.object_id is None:
+        return ""
+    builtin = current_app.extensions["auth"].catalogue.roles.get(held.role)
+    kind = builtin.place if builtin else held.object_type
+    return f"{kind} ({held.object_id})"

@@ -47,8 +47,10 @@ def _select_timezone() -> str | None:
     return getattr(g.get("identity"), "timezone", None)
 
 
-def _format_date(value: date | None) -> str:
-    text: str = format_date(value, "medium", rebase=False) if value else ""
+def _format_date(value: date | str | None) -> str:
+    if isinstance(value, str):  # as JSON writes it
+        value = datetime.fromisoformat(value)
+    text: str = format_date(value, "medium") if value else ""
     return text
 
 

@@ -16,7 +16,7 @@ class ProjectPermission(Permission):
     UPDATE = "project:update", _("Edit and archive projects, and write updates.")
 
 
-EDITOR = BuiltinRole("project-editor", _("Edits one project."), OBJECT_TYPE)
+EDITOR = BuiltinRole("project-editor", _("Project editor"), _("Edits one project."), OBJECT_TYPE, _("one project"))
 """Given on a single project to somebody whose roles do not let them edit all."""
 
 

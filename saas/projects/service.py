@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from flask import g
+from flask_babel import gettext as _
 from sqlalchemy import BindParameter, Row, Select, and_, bindparam, func, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import ColumnElement
@@ -189,7 +190,7 @@ def remove_editor(project: Project, user_id: uuid.UUID) -> None:
     if user is None:
         raise UnknownUser("no such user")
     if not roles.revoke_role(user, EDITOR.name, actor=g.identity, on=(OBJECT_TYPE, project.id)):
-        raise NotAllowed("not an editor of this project")
+        raise NotAllowed(_("This person is not an editor of this project."))
 
 
 def list_editors(project: Project) -> Sequence[User]:
