@@ -6,7 +6,8 @@ A page for people, RFC 9457 problem+json for programs. Neither ever holds a trac
 from typing import Any
 
 import structlog
-from flask import Flask, Response, abort, flash, g, jsonify, redirect, render_template, request, url_for
+from flask import Flask, Response, abort, current_app, flash, g, jsonify, redirect, render_template, request, url_for
+from flask.globals import request_ctx
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -91,7 +92,8 @@ def wants_json() -> bool:
 
 def _as_problem(error: HTTPException) -> Response:
     # RFC 9457; "about:blank" says that the status tells it all.
-    problem = {"type": "about:blank", "title": error.name, "status": error.code, "detail": _message(error)}
+    detail = _message(error) or error.description
+    problem = {"type": "about:blank", "title": error.name, "status": error.code, "detail": detail}
     if request_id := g.get("request_id"):
         problem["instance"] = f"urn:request:{request_id}"
     if fields := getattr(error, "fields", None):
@@ -102,12 +104,14 @@ def _as_problem(error: HTTPException) -> Response:
 
 
 def _as_page(error: HTTPException) -> Response:
+    if request_ctx.url_adapter is None:  # the request names no host, and the page has links all the same
+        request_ctx.url_adapter = current_app.url_map.bind("localhost")
     template = "suspended.html" if isinstance(error, Suspended) else "errors/error.html"
     page = render_template(
         template,
         code=error.code,
         title=_title(error),
-        message=_message(error),
+        message=_message(error) or _hint(error),
         request_id=g.get("request_id"),
         retry_after=getattr(error, "retry_after", None),
     )
@@ -132,11 +136,13 @@ def _title(error: HTTPException) -> str:
         404: _("There is nothing here"),
         405: _("This address does not take that request"),
         413: _("That is too much at once"),
+        422: _("Something in this request is wrong"),
         429: _("Too many requests"),
         500: _("Something went wrong on our side"),
         503: _("We will be back in a moment"),
     }
-    return titles.get(error.code or 500) or error.name
+    title: str = titles.get(error.code or 500) or _("This request cannot be answered")
+    return title
 
 
 def _message(error: HTTPException) -> str:
@@ -152,7 +158,18 @@ def _message(error: HTTPException) -> str:
         500: _("It has been noted. Nothing was changed by your request."),
         503: _("The service cannot be reached right now. Nothing was changed by your request; try again soon."),
     }
-    return messages.get(error.code or 500) or str(error.description or "")
+    message: str = messages.get(error.code or 500, "")
+    return message
+
+
+def _hint(error: HTTPException) -> str:
+    # For people only: a program is told what Werkzeug, or whoever raised it, says.
+    hints = {
+        405: _("It is reached through the buttons of our pages only. Go back and use those."),
+        422: _("A value is not one of those that are offered. Go back, reload the page and try again."),
+    }
+    hint: str = hints.get(error.code or 500, "")
+    return hint
 
 
 def _is_outage(error: BaseException | None) -> bool:

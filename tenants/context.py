@@ -44,6 +44,7 @@ def bind(tenant: Tenant, *, writes: bool) -> TenantSession:
     """Bind `tenant` to the current application context and return its session, not yet connected."""
     g.tenant = tenant
     session = g.db = open_session(tenant.id, writes=writes)
+    g.setdefault("sessions", []).append(session)
     return session
 
 
@@ -58,6 +59,14 @@ def unbind() -> None:
         send(tenant_unbound)
 
 
+def unbind_all() -> None:
+    """Undo every `bind` of this application context, also one that somebody has forgotten to undo."""
+    if "db" in g:
+        unbind()
+    for session in g.pop("sessions", ()):
+        session.close()
+
+
 @contextmanager
 def bound(tenant: Tenant, *, writes: bool = True) -> Iterator[TenantSession]:
     """Run a block as `tenant`: its session in `g.db`, committed at the end, rolled back when the block raises.
@@ -66,13 +75,17 @@ def bound(tenant: Tenant, *, writes: bool = True) -> Iterator[TenantSession]:
     """
     before = {name: g.pop(name) for name in ("tenant", "db", "identity", "permissions") if name in g}
     session = bind(tenant, writes=writes)
+    entered = g.sessions
     try:
         yield session
         session.commit()
     finally:
-        unbind()
-        for name, value in before.items():
-            setattr(g, name, value)
+        # A block that is left only when its context is gone must not unbind what another context has bound.
+        if g and g.get("sessions") is entered:
+            unbind()
+            for name, value in before.items():
+                setattr(g, name, value)
+        session.close()
 
 
 def afterwards(work: Callable[[], None]) -> None:

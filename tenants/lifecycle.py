@@ -67,7 +67,7 @@ def rename_tenant(slug: str, *, name: str | None = None, new_slug: str | None = 
     return _change(slug, **changes)
 
 
-def _change(slug: str, **changes: str) -> Tenant:
+def _change(slug: str, /, **changes: str) -> Tenant:
     tenant = find_tenant(slug)
     if tenant.status == TenantStatus.DELETED:
         raise UnknownTenant(f"no tenant '{slug}'")

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import structlog
-from flask import Flask, Response, abort, current_app, g, request
+from flask import Flask, Response, abort, current_app, g, has_request_context, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden
 
-from tenants.context import Tenant, bind, bound, unbind
+from tenants.context import Tenant, bind, bound, unbind, unbind_all
 from tenants.db import TenantSession
 from tenants.errors import DatabaseUnavailable
 from tenants.models import TenantStatus
@@ -36,7 +36,7 @@ def init_app(app: Flask) -> None:
     app.after_request(end_transaction)
     app.teardown_request(unbind_tenant)
     # Once more, for the request whose teardown was cut short by another hook that raised.
-    app.teardown_appcontext(unbind_tenant)
+    app.teardown_appcontext(leave_context)
 
 
 def without_tenant(view: F) -> F:
@@ -82,11 +82,17 @@ def end_transaction(response: Response) -> Response:
 def unbind_tenant(_: BaseException | None = None) -> None:
     """Leave nothing of this request behind. Never raises: that would skip the other teardowns."""
     try:
-        if "db" in g:
-            unbind()
+        unbind_all()
     except Exception:
         structlog.get_logger().exception("the session could not be closed")
     structlog.contextvars.clear_contextvars()
+
+
+def leave_context(error: BaseException | None = None) -> None:
+    """The same at the end of an application context; one within a request leaves the request's log context alone."""
+    outer = structlog.contextvars.get_contextvars() if has_request_context() else {}
+    unbind_tenant(error)
+    structlog.contextvars.bind_contextvars(**outer)
 
 
 def _needs_no_tenant(endpoint: str | None) -> bool:

@@ -72,9 +72,13 @@ def normalize_host(host: str) -> str | None:
     host = _PORT.sub("", host).lower()
     if not host.isascii():
         try:
-            host = host.encode("idna").decode("ascii")
+            ascii_host = host.encode("idna")
+            # What the encoding drops or folds, say an invisible joiner, only makes a host look like another one.
+            if ascii_host.decode("idna") != host:
+                return None
         except UnicodeError:
             return None
+        host = ascii_host.decode("ascii")
     host = host[:-1] if host.endswith(".") else host
     return host if _HOST.fullmatch(host) else None
 

@@ -14,12 +14,15 @@ from tenants.errors import UnsafeDatabaseRole
 BOUND_TENANT = "nullif(current_setting('app.tenant_id', true), '')::uuid"
 """The tenant of the transaction, NULL (which equals nothing) when none is bound."""
 
+# A member of a role may become it by SET ROLE, whether it inherits from it or not.
 _ROLE = """
-SELECT current_user, rolsuper, rolbypassrls,
+SELECT current_user,
+       (SELECT bool_or(rolsuper) FROM pg_roles r WHERE pg_has_role(current_user, r.oid, 'MEMBER')),
+       (SELECT bool_or(rolbypassrls) FROM pg_roles r WHERE pg_has_role(current_user, r.oid, 'MEMBER')),
        (SELECT array_agg(c.relname ORDER BY c.relname)
           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
          WHERE c.relkind IN ('r', 'p', 'v', 'm') AND n.nspname = current_schema()
-           AND pg_has_role(current_user, c.relowner, 'USAGE'))
+           AND pg_has_role(current_user, c.relowner, 'MEMBER'))
   FROM pg_roles WHERE rolname = current_user
 """
 
@@ -53,11 +56,11 @@ def faults_of_role(connection: "psycopg.Connection[Any]") -> Iterable[str]:
         return
     role, superuser, bypasses, owned = row
     if superuser:
-        yield f"role {role} is a superuser"
+        yield f"role {role} is a superuser, or may become one"
     if bypasses:
-        yield f"role {role} has BYPASSRLS"
+        yield f"role {role} has BYPASSRLS, or may become a role that has it"
     if owned and not superuser:
-        yield f"role {role} owns tables ({', '.join(owned[:3])}...)"
+        yield f"role {role} owns tables, or may become their owner ({', '.join(owned[:3])}...)"
 
 
 def refuse_unsafe_role(connection: "psycopg.Connection[Any]") -> None:
