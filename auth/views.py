@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext, refresh
 from wtforms import SelectField, StringField, SubmitField
-from wtforms.validators import InputRequired, Length
+from wtforms.validators import DataRequired, Length
 
 from auth import sessions
 from auth.forms import PageForm
@@ -26,7 +26,7 @@ bp = Blueprint("account", __name__, url_prefix="/account", template_folder="temp
 class ProfileForm(PageForm):
     """What a person may change about themselves without proving anything."""
 
-    name = StringField(lazy_gettext("Name"), validators=[InputRequired(), Length(max=LONGEST_NAME)])
+    name = StringField(lazy_gettext("Name"), validators=[DataRequired(), Length(max=LONGEST_NAME)])
     locale = SelectField(lazy_gettext("Language"))
     timezone = SelectField(lazy_gettext("Time zone"))
     submit = SubmitField(lazy_gettext("Save"))
