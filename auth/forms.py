@@ -1,6 +1,5 @@
 """The base of our forms; and Flask-Security's forms, so that each of them passes the gate and the throttle."""
 
-import time
 from typing import Any
 
 import flask_security.forms as fs
@@ -17,8 +16,7 @@ from wtforms import EmailField
 from auth import gate, sessions, throttle
 from auth.errors import SignInRefused, SourceUnavailable, Throttled, WrongCredentials
 from auth.identity import current_user
-
-FIRST_FACTOR_COUNTS_FOR = 600  # seconds between the first factor and the second
+from auth.providers.database import DatabaseProvider
 
 
 class PageForm(FlaskForm):
@@ -77,7 +75,6 @@ class LoginForm(fs.LoginForm):
         except Throttled as error:
             self.form_errors = [too_many(error)]
         else:
-            session["first_factor_at"] = int(time.time())
             return True
         return False
 
@@ -148,7 +145,7 @@ class SecondFactor(Throttle):
 
     def validate(self, *args: Any, **kwargs: Any) -> bool:
         """Refuse when the first step is long ago; lock the user, so that a code counts once."""
-        if not getattr(self, "is_setup", False) and not first_factor_is_recent():
+        if not getattr(self, "is_setup", False) and not gate.first_factor_is_recent():
             self.form_errors = [_("You waited too long. Sign in again.")]
             return False
         return super().validate(*args, **kwargs)
@@ -185,7 +182,7 @@ class PasskeyResponseForm(WebAuthnSigninResponseForm):
             self.credential.errors = [get_message("GENERIC_AUTHN_FAILED")[0]]
             return False
         if self.is_secondary and not (
-            first_factor_is_recent() and self.user.fs_uniquifier == session.get("tf_user_id")
+            gate.first_factor_is_recent() and self.user.fs_uniquifier == session.get("tf_user_id")
         ):
             self.credential.errors = [_("This passkey belongs to another account.")]
             return False
@@ -195,14 +192,8 @@ class PasskeyResponseForm(WebAuthnSigninResponseForm):
                 return False
             sessions.renew()
         elif not self.is_secondary:
-            session["first_factor_at"] = int(time.time())
+            gate.note_first_factor(DatabaseProvider.id)
         return True
-
-
-def first_factor_is_recent() -> bool:
-    """Whether this browser proved a first factor a short while ago."""
-    proved_at = session.get("first_factor_at", 0)
-    return isinstance(proved_at, int) and time.time() - proved_at < FIRST_FACTOR_COUNTS_FOR
 
 
 def too_many(error: Throttled) -> str:

@@ -4,6 +4,7 @@
 `user_authenticated` signal: who is not admitted there has no login session, and without one a cookie is worth nothing.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,10 @@ from auth import devices, sessions, throttle
 from auth.errors import SignInRefused, WrongCredentials
 from auth.models import User
 from auth.providers import registry
+from auth.providers.database import DatabaseProvider
 from auth.provisioning import user_for
+
+FIRST_FACTOR_COUNTS_FOR = 600  # seconds between the first factor and the second
 
 log = structlog.get_logger()
 
@@ -43,6 +47,18 @@ def authenticate(login: str, password: str) -> User:
     return user
 
 
+def note_first_factor(provider_id: str) -> None:
+    """Note in the browser's session that a first factor was proved just now, and by whom it was vouched for."""
+    session["first_factor_at"] = int(time.time())
+    session["provider"] = provider_id
+
+
+def first_factor_is_recent() -> bool:
+    """Whether this browser proved a first factor a short while ago."""
+    proved_at = session.get("first_factor_at", 0)
+    return isinstance(proved_at, int) and time.time() - proved_at < FIRST_FACTOR_COUNTS_FOR
+
+
 def check_admissible(user: User) -> None:
     """Raise SignInRefused, with a message for the person, unless the tenant lets this user in."""
     if not user.active:
@@ -67,7 +83,7 @@ def admit(_sender: Any, user: User, authn_via: Sequence[str] | None = None, **_k
     methods = (
         list(authn_via) if authn_via else ["password", _SECOND_FACTORS.get(request.endpoint or "", "second factor")]
     )
-    sessions.start(user, provider="database", methods=methods, remember=remember)
+    sessions.start(user, provider=session.get("provider", DatabaseProvider.id), methods=methods, remember=remember)
     devices.remember(user.email)
     log.info("signed in", user=str(user.id), methods=methods, address=request.remote_addr)
 
@@ -75,7 +91,9 @@ def admit(_sender: Any, user: User, authn_via: Sequence[str] | None = None, **_k
 def _ask_providers(login: str, password: str) -> User:
     for provider in registry.password_providers(g.tenant):
         try:
-            return user_for(provider.authenticate(login, password))
+            user = user_for(provider.authenticate(login, password))
         except WrongCredentials:
             continue
+        note_first_factor(provider.id)
+        return user
     raise WrongCredentials

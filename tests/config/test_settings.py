@@ -49,7 +49,7 @@ def test_production_names_everything_that_is_missing_at_once() -> None:
         ("SAAS_ENCRYPTION_KEYS", " , "),
         ("SAAS_SCHEME", "http"),
         ("SAAS_ARGON2_MEMORY_KIB", "19455"),
-        ("SAAS_ARGON2_ROUNDS", "1"),
+        ("SAAS_ARGON2_MEMORY_KIB", "30000"),
     ],
 )
 def test_production_refuses_what_is_only_convenient(variable: str, value: str) -> None:

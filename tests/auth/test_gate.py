@@ -1,0 +1,44 @@
+"""What the gate notes of a sign-in."""
+
+from flask import Flask
+from sqlalchemy import select
+
+from auth.models import LoginSession
+from auth.providers.base import ExternalIdentity, PasswordProvider
+from tenants.context import bound
+from tests.factories import Workspace
+from tests.visitor import Visitor, sign_in
+
+
+class Directory(PasswordProvider):
+    """A source that vouches for whoever it is told to."""
+
+    kind = "directory"
+    id = "directory-1"
+
+    def __init__(self, subject: str) -> None:
+        self.subject = subject
+
+    def authenticate(self, login: str, password: str) -> ExternalIdentity:
+        return ExternalIdentity(provider=self.id, subject=self.subject)
+
+
+def providers_of(app: Flask, workspace: Workspace) -> list[str]:
+    with app.app_context(), bound(workspace.tenant) as session:
+        return list(session.scalars(select(LoginSession.provider)))
+
+
+def test_a_login_session_names_the_provider_that_vouched_for_it(app: Flask, acme: Workspace) -> None:
+    sign_in(app, acme)
+    assert providers_of(app, acme) == ["database"]
+
+
+def test_a_provider_that_vouches_for_a_stranger_signs_nobody_in(
+    app: Flask, acme: Workspace, visitor: Visitor, monkeypatch
+) -> None:
+    # The subject is a user's id, but the key is (tenant, provider, subject): another provider's says nothing.
+    directory = Directory(str(acme.people["owner"].id))
+    monkeypatch.setattr("auth.providers.registry.password_providers", lambda tenant: [directory])
+    visitor.sign_in(acme.people["owner"])
+    assert not visitor.is_signed_in()
+    assert providers_of(app, acme) == []
