@@ -5,6 +5,7 @@ resolved it keeps, and holds it for true only while the tenant's version is the 
 """
 
 import re
+from functools import lru_cache
 from types import MappingProxyType
 
 from flask import Request
@@ -67,6 +68,7 @@ def host_of(request: Request) -> str | None:
     return normalize_host(host)
 
 
+@lru_cache(maxsize=_MOST_HOSTS)
 def normalize_host(host: str) -> str | None:
     """`host` in the one form in which hosts are compared, or None if it is no host name (an IP literal is none)."""
     host = _PORT.sub("", host).lower()

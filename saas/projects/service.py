@@ -126,18 +126,19 @@ def create_project(
     status: str = ProjectStatus.ACTIVE,
     owner_id: uuid.UUID | None = None,
     due_on: date | None = None,
-) -> Project:
-    """Make a project; its owner is the caller unless another is named. Raises UnknownUser."""
-    project = Project(
-        name=name,
-        description=description,
-        status=status,
-        owner_id=_check_owner(owner_id) if owner_id else g.identity.user_id,
-        due_on=due_on,
+) -> Row[Any]:
+    """Make a project and give back its row; its owner is the caller unless another is named. Raises UnknownUser."""
+    created: Row[Any] = g.db.add_row(
+        Project,
+        {
+            "name": name,
+            "description": description,
+            "status": status,
+            "owner_id": _check_owner(owner_id) if owner_id else g.identity.user_id,
+            "due_on": due_on,
+        },
     )
-    g.db.add(project)
-    g.db.flush()  # the answer names its id
-    return project
+    return created
 
 
 def edit_project(project: Project, **changes: Any) -> None:
