@@ -197,7 +197,7 @@ def open_session(tenant_id: uuid.UUID, *, writes: bool) -> TenantSession:
 
 
 @cache
-def _insertion(model: type[TenantScoped]) -> Any:
+def _insertion(model: Any) -> Any:
     table = cast("Table", inspect(model).local_table)
     return insert(table).returning(*table.columns)
 
