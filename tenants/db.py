@@ -176,7 +176,7 @@ class TenantSession(Session):
             raise CrossTenantAccess("a write into another tenant")
         if model.decides_access:
             _raise_version(self)
-        return self.connection().execute(_insertion(model), {**values, "tenant_id": self.tenant_id}).one()
+        return self.connection().execute(_insertion(cast("Any", model)), {**values, "tenant_id": self.tenant_id}).one()
 
     def release(self) -> None:
         """Give the connection back before slow work that needs no database; what was loaded stays loaded.
