@@ -40,7 +40,8 @@ format: ready-test ## rewrite the code in the agreed style
 translations: ready-test ## collect the strings, merge them into the catalogues, compile
 	$(BIN)/pybabel extract --mapping pyproject.toml --keywords lazy_gettext --no-location --omit-header \
 		--output saas/translations/messages.pot tenants auth saas
-	$(BIN)/pybabel update --no-fuzzy-matching --input-file saas/translations/messages.pot --output-dir saas/translations
+	$(BIN)/pybabel update --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width 100 \
+		--input-file saas/translations/messages.pot --output-dir saas/translations
 	$(BIN)/pybabel compile --directory saas/translations
 
 # The test lock is resolved under the runtime lock, so that one installation of it gives both.
