@@ -27,8 +27,9 @@ def healthz() -> ResponseReturnValue:
 def readyz() -> ResponseReturnValue:
     """The database answers and its schema is the one that this release needs; else 503 and what is wrong."""
     try:
-        with current_app.extensions["tenants"].engines.shared.connect() as connection:
-            revision = MigrationContext.configure(connection).get_current_revision()
+        revision = current_app.extensions["tenants"].engines.ask(
+            lambda connection: MigrationContext.configure(connection).get_current_revision()
+        )
     except (SQLAlchemyError, TenancyError):
         checks = {"database": "unreachable", "migrations": "unknown"}
     else:

@@ -5,22 +5,25 @@ with the tenant's setting in one trip, and so that SQLite begins when we say so.
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import psycopg
 import structlog
 from sqlalchemy import Connection, Engine, Select, create_engine, event, make_url
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.exc import DBAPIError
 
 from config.settings import Settings
 from tenants import rls
 from tenants.errors import DatabaseUnavailable
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -51,6 +54,20 @@ class Engines:
     def of(self, tenant_id: uuid.UUID) -> Engine:
         """The engine on which that tenant is placed; today every tenant is on the shared database."""
         return self._scoped
+
+    def ask(self, question: Callable[[Connection], T]) -> T:
+        """What `question` reads on a connection to the global tables.
+
+        Asked once more on a new connection when the pooled one turns out to be dead, say after a restart of the server.
+        """
+        try:
+            with self.shared.connect() as connection:
+                return question(connection)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        with self.shared.connect() as connection:
+            return question(connection)
 
     def dispose(self) -> None:
         """Close every idle connection."""

@@ -5,6 +5,7 @@ initialised before whatever reads tenant data, and leaves after it.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -107,8 +108,7 @@ def _open(host: str) -> Tenant | None:
     extension = current_app.extensions["tenants"]
     tenant: Tenant | None = extension.resolver.recall(host)
     if tenant is None:
-        with extension.engines.shared.connect() as connection:
-            tenant = extension.resolver.look_up(host, connection)
+        tenant = extension.engines.ask(partial(extension.resolver.look_up, host))
     while tenant is not None:
         session = bind(tenant, writes=request.method not in SAFE_METHODS)
         send(tenant_opening, session=session)
