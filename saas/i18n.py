@@ -39,8 +39,17 @@ def language(settings: Settings) -> str:
     identity = g.get("identity")
     chosen = getattr(identity, "locale", None)
     if not chosen and has_request_context():
-        chosen = session.get("locale") or request.accept_languages.best_match(offered)
+        chosen = session.get("locale") or _accepted(offered)
     return chosen if chosen in offered else offered[0]
+
+
+def _accepted(offered: tuple[str, ...]) -> str | None:
+    # Werkzeug's best_match takes a later "es" for a better match of "en, es" than a first "en-GB".
+    for tag, quality in request.accept_languages:
+        for code in (tag, tag.partition("-")[0]):
+            if quality > 0 and code.lower() in offered:
+                return code.lower()
+    return None
 
 
 def _select_timezone() -> str | None:
