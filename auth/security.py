@@ -284,6 +284,9 @@ def _configuration(settings: Settings) -> dict[str, Any]:
         # passkeys
         "SECURITY_WEBAUTHN": True,
         "SECURITY_WAN_RP_NAME": "Tenantry",
+        # What people call their things: “Zoë's laptop (old)”. The default has neither quotes nor brackets.
+        "SECURITY_WAN_NAME_ALLOWED_CHARS": ["L", "M", "N", "P", "S", "Zs"],
+        "SECURITY_INPUT_NORMALIZE_FORM": "NFC",
         "SECURITY_WAN_ALLOW_USER_HINTS": False,  # hints tell whether an account exists and has passkeys
         # cookies
         "SECURITY_CSRF_COOKIE_NAME": None,
