@@ -1,0 +1,90 @@
+"""The product's main pages, each with what is needed to stand on it."""
+
+from collections.abc import Callable, Iterator
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.site import Site
+from tests.browser.steps import enter, form_with, send, sign_in
+from tests.factories import Workspace, make_project
+
+LONG_NAME = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerk" * 3
+"""Wider than a phone, and nowhere to break it."""
+
+PUBLIC = ("/auth/login", "/auth/reset", "/auth/confirm", "/auth/wan-signin")
+PERSONAL = (
+    "/", "/projects/", "/projects/?sort=name", "/projects/?search=nothing+has+this+name", "/projects/?page=9",
+    "/projects/new", "/account/", "/account/sessions", "/auth/change", "/auth/change-email", "/auth/tf-setup",
+    "/auth/mf-recovery-codes", "/auth/wan-register", "/auth/verify", "/no/such/page",
+)  # fmt: skip
+PROJECT = ("", "/edit", "/delete")
+
+
+def walk(page: Page, site: Site, workspace: Workspace) -> Iterator[str]:
+    """Bring the page to one main page after the other, as the workspace's owner sees them; gives the name of each."""
+    person = workspace.people["owner"]
+    for path in PUBLIC:
+        yield _go(page, path)
+    enter(page, person, password="not the password")
+    yield "/auth/login, refused"
+    sign_in(page, person)
+    yield "/, with nothing in it"
+    yield _go(page, "/projects/?search=")
+    project = _fill(site, workspace)
+    for path in (*PERSONAL, *(f"/projects/{project}{end}" for end in PROJECT)):
+        yield _go(page, path)
+    for name, path, press, appears in _PRESSED:
+        page.goto(path.format(project=project))
+        press(page)
+        expect(page.locator(appears)).to_be_visible()
+        yield name
+
+
+def walk_hosts(page: Page, site: Site) -> Iterator[str]:
+    """Bring the page to the pages that need no workspace."""
+    for name, address in (
+        ("apex", site.url("localhost")),
+        ("apex, refused", site.url("localhost", "/?workspace=!")),
+        ("no workspace", site.url("nobody-here.localhost")),
+    ):
+        page.goto(address)
+        yield name
+
+
+def _go(page: Page, path: str) -> str:
+    page.goto(path)
+    return path
+
+
+def _fill(site: Site, workspace: Workspace) -> str:
+    for number in range(20):
+        make_project(site.app, workspace, f"Project {number}")
+    make_project(site.app, workspace, "Done", status="done")
+    return str(make_project(site.app, workspace, LONG_NAME, description=f"{LONG_NAME}\n" * 3))
+
+
+def _send_empty_project(page: Page) -> None:
+    form = form_with(page, "description")
+    form.locator("[name=name]").fill(" ")
+    send(form)
+
+
+def _post_update(page: Page) -> None:
+    form = form_with(page, "body")
+    form.locator("[name=body]").fill(LONG_NAME)
+    send(form)
+
+
+def _press(selector: str) -> Callable[[Page], None]:
+    return lambda page: page.locator(selector).click()
+
+
+_PRESSED: tuple[tuple[str, str, Callable[[Page], None], str], ...] = (
+    ("a project with an error", "/projects/new", _send_empty_project, "[aria-invalid=true]"),
+    ("a project with an update", "/projects/{project}", _post_update, "#updates .lines"),
+    ("an open menu", "/", _press("details.menu summary"), "details.menu[open]"),
+    ("a key for an app", "/auth/tf-setup", _press("main form:has([value=authenticator]) button"), ".secret-key"),
+    ("recovery codes", "/auth/mf-recovery-codes", _press("main form[method=post] button"), "#codes"),
+    ("a question", "/account/sessions", _press(".card-footer button"), "#confirm[open]"),
+)
+"""Pages that an address alone does not lead to: a name, where to begin, what to press, and what appears."""
