@@ -196,6 +196,15 @@ class TestReading:
         assert b.query(model).filter(model.id == key[1]).all() == []
 
     @by_model
+    def test_rows_of_columns_are_own_rows(self, model: Model, pair: Pair, key: Key, b: TenantSession) -> None:
+        other = aliased(model)
+        assert {row.tenant_id for row in b.rows(select(model.tenant_id))} == {pair.b.tenant.id}
+        assert b.rows(select(func.count()).select_from(model).where(model.id == key[1])) == [(0,)]
+        assert b.rows(select(other.id).where(other.id == key[1])) == []
+        assert b.rows(select(select(model.id).where(model.id == key[1]).subquery())) == []
+        assert b.rows(select(User.id).where(exists(select(model.id).where(model.id == key[1])))) == []
+
+    @by_model
     def test_rows_that_are_loaded_in_batches_are_own_rows(self, model: Model, pair: Pair, b: TenantSession) -> None:
         found = b.scalars(select(model).execution_options(yield_per=1))
         assert {row.tenant_id for row in found} == {pair.b.tenant.id}
@@ -283,6 +292,11 @@ class TestWriting:
                 attempt()
 
     @by_model
+    def test_a_single_row_for_another_tenant_is_refused(self, model: Model, key: Key, b: TenantSession) -> None:
+        with pytest.raises(CrossTenantAccess):
+            b.add_row(model, {"tenant_id": key[0]})
+
+    @by_model
     def test_an_upsert_moves_no_row_to_another_tenant(
         self, model: Model, pair: Pair, key: Key, b: TenantSession
     ) -> None:
@@ -353,6 +367,8 @@ class TestUnscoped:
         ):
             with pytest.raises(UnscopedStatement):
                 b.execute(statement)
+            with pytest.raises(UnscopedStatement):
+                b.rows(statement)
 
     @by_model
     def test_core_parts_of_statements_are_refused(self, model: Model, b: TenantSession) -> None:
@@ -371,6 +387,8 @@ class TestUnscoped:
         ):
             with pytest.raises(UnscopedStatement):
                 b.execute(statement)
+            with pytest.raises(UnscopedStatement):
+                b.rows(statement)
 
     @by_model
     def test_text_is_refused(self, model: Model, b: TenantSession) -> None:
@@ -388,6 +406,8 @@ class TestUnscoped:
         ):
             with pytest.raises(UnscopedStatement):
                 b.execute(statement)
+            with pytest.raises(UnscopedStatement):
+                b.rows(statement)
 
     @by_model
     def test_writes_that_join_or_select_are_refused(self, model: Model, b: TenantSession) -> None:
@@ -413,6 +433,10 @@ class TestBinding:
             unbind()
             with pytest.raises(NoTenantBound):
                 session.scalars(select(model)).all()
+            with pytest.raises(NoTenantBound):
+                session.rows(select(model.id))
+            with pytest.raises(NoTenantBound):
+                session.add_row(model, {})
             bind(pair.a.tenant, writes=False)
 
     @by_model
@@ -430,6 +454,10 @@ class TestBinding:
             with bound(pair.b.tenant) as inner:
                 with pytest.raises(CrossTenantAccess):
                     outer.scalars(select(model)).all()
+                with pytest.raises(CrossTenantAccess):
+                    outer.rows(select(model.id))
+                with pytest.raises(CrossTenantAccess):
+                    outer.add_row(model, {})
                 assert inner.find(model, pair.of_b[model]) is not None
             assert outer.find(model, pair.of_a[model]) is not None
 
