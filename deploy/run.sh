@@ -5,6 +5,8 @@ cd "$(dirname "$0")/.."
 
 export SAAS_ENV="${SAAS_ENV:-development}"
 export PORT="${PORT:-8000}"
+# In mailed links.
+export SAAS_PUBLIC_PORT="${SAAS_PUBLIC_PORT:-$PORT}"
 if [ -z "${SAAS_DATABASE_URL:-}" ]; then
     mkdir -p var
     export SAAS_DATABASE_URL="sqlite:///$PWD/var/tenantry.db"

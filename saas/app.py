@@ -38,6 +38,7 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> Flask:
         SECRET_KEY_FALLBACKS=[key.get_secret_value() for key in settings.secret_key_fallbacks],
         PERMANENT_SESSION_LIFETIME=timedelta(days=settings.session_remembered_days),
         MAX_CONTENT_LENGTH=1024 * 1024,
+        SEND_FILE_MAX_AGE_DEFAULT=timedelta(hours=1),  # of static files; each has an ETag too
         TESTING=settings.env == "testing",
     )
     if settings.trusted_proxies:

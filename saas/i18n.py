@@ -4,7 +4,7 @@ from datetime import date, datetime
 
 from babel import Locale
 from flask import Flask, g, has_request_context, request, session
-from flask_babel import Babel, format_date, format_datetime
+from flask_babel import Babel, format_date, format_time
 
 from config.settings import Settings
 
@@ -64,5 +64,4 @@ def _format_date(value: date | str | None) -> str:
 
 
 def _format_datetime(value: datetime | None) -> str:
-    text: str = format_datetime(value, "medium") if value else ""
-    return text
+    return f"{format_date(value, 'medium')}, {format_time(value, 'short')}" if value else ""

@@ -171,6 +171,12 @@ def list_updates(project: Project, *, limit: int = 100) -> Sequence[Row[Any]]:
     return rows
 
 
+def count_updates(project: Project) -> int:
+    """How many updates a project has."""
+    counted: int = g.db.rows(_UPDATE_COUNT, {"project_id": project.id})[0][0]
+    return counted
+
+
 def write_update(project: Project, body: str) -> ProjectUpdate:
     """Add an update by the caller."""
     update = ProjectUpdate(project_id=project.id, author_id=g.identity.user_id, body=body)
@@ -253,6 +259,9 @@ _UPDATES = (
     .where(ProjectUpdate.project_id == bindparam("project_id"))
     .order_by(ProjectUpdate.created_at.desc(), ProjectUpdate.id.desc())
     .limit(bindparam("page_limit"))
+)
+_UPDATE_COUNT = (
+    select(func.count()).select_from(ProjectUpdate).where(ProjectUpdate.project_id == bindparam("project_id"))
 )
 _RECENT_UPDATES = (
     select(

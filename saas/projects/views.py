@@ -2,11 +2,13 @@
 
 import uuid
 from contextlib import suppress
+from datetime import date
 from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
+from flask_babel import to_user_timezone
 
 from auth.errors import NotAllowed, UnknownUser
 from auth.permissions import AccessPermission, can, requires
@@ -15,6 +17,7 @@ from saas.projects import service
 from saas.projects.forms import STATUS_LABELS, EditorForm, ProjectForm, UpdateForm
 from saas.projects.models import Project, ProjectStatus
 from saas.projects.permissions import OBJECT_TYPE, ProjectPermission
+from tenants.db import now
 
 bp = Blueprint("projects", __name__, url_prefix="/projects", template_folder="templates")
 
@@ -41,6 +44,7 @@ def list_projects() -> ResponseReturnValue:
         status=wanted.status,
         owner_id=wanted.owner_id,
         statuses=STATUS_LABELS,
+        today=_today(),
         people=list_users(),
     )
 
@@ -101,7 +105,7 @@ def delete(project_id: uuid.UUID) -> ResponseReturnValue:
     """Ask once, then delete a project."""
     project = _get(project_id)
     if request.method == "GET":
-        return render_template("projects/delete.html", project=project, updates=len(service.list_updates(project)))
+        return render_template("projects/delete.html", project=project, updates=service.count_updates(project))
     service.delete_project(project)
     flash(_("The project “%(name)s” is deleted.", name=project.name), "success")
     return redirect(url_for("projects.list_projects"))
@@ -160,6 +164,7 @@ def _show(project: Project, update_form: UpdateForm, editor_form: EditorForm) ->
     return render_template(
         "projects/show.html",
         project=project,
+        today=_today(),
         status_label=STATUS_LABELS[ProjectStatus(project.status)],
         owner_name=name_of(project.owner_id),
         updates=service.list_updates(project),
@@ -177,3 +182,9 @@ def _wanted() -> service.Filter:
     with suppress(ValueError):  # no owner chosen, or no such person: everybody's
         values["owner_id"] = uuid.UUID(request.args.get("owner", ""))
     return service.Filter(**values)
+
+
+def _today() -> date:
+    """The date where the reader is."""
+    today: date = to_user_timezone(now()).date()
+    return today
