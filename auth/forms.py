@@ -179,7 +179,7 @@ class PasskeyResponseForm(WebAuthnSigninResponseForm):
         if not super().validate(*args, **kwargs) or self.user is None:
             return False
         if not self.user.active:
-            self.credential.errors = [get_message("GENERIC_AUTHN_FAILED")[0]]
+            self.credential.errors = [_("This passkey does not sign anybody in.")]
             return False
         if self.is_secondary and not (
             gate.first_factor_is_recent() and self.user.fs_uniquifier == session.get("tf_user_id")

@@ -62,6 +62,7 @@ _ACCESS = {
 """Access of Flask-Security's endpoints. What is not here (say two_factor_rescue, which mails strangers) is refused."""
 
 _MESSAGES = {
+    "SECURITY_MSG_GENERIC_AUTHN_FAILED": (_("The e-mail address or the password is wrong."), "error"),
     "SECURITY_MSG_TWO_FACTOR_DISABLED": (_("The second factor is off."), "success"),
     "SECURITY_MSG_TWO_FACTOR_CHANGE_METHOD_SUCCESSFUL": (_("The second factor is on."), "success"),
     "SECURITY_MSG_WEBAUTHN_NO_VERIFY": (_("The passkey could not be verified. Try again."), "error"),
