@@ -236,9 +236,13 @@ def test_a_form_error_is_in_spanish(spaniard: Visitor) -> None:
 
 def test_flask_security_speaks_spanish(visitor: Visitor) -> None:
     speaking(visitor, "es")
-    wrong = visitor.post("/auth/login", {"email": "nobody@acme.example", "password": "wrong"})
-    assert "Fallo de autenticación" in said(wrong)
     assert "Código de restablecimiento" in said(visitor.get("/auth/reset/forged", follow_redirects=True))
+
+
+def test_a_failed_sign_in_is_told_in_spanish(visitor: Visitor) -> None:
+    speaking(visitor, "es")
+    wrong = visitor.post("/auth/login", {"email": "nobody@acme.example", "password": "wrong"})
+    assert "El correo electrónico o la contraseña no son correctos." in said(wrong)
 
 
 def test_our_words_for_flask_security_are_in_both_languages(spaniard: Visitor) -> None:
