@@ -10,7 +10,7 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.auth.helpers import JSON, ask_passkey, payload, post_json, start_passkey
+from tests.auth.helpers import JSON, ask_passkey, payload, start_passkey
 from tests.auth.test_second_factor import first_step, set_up_app
 from tests.factories import PASSWORD, Workspace
 from tests.visitor import Visitor, sign_in
@@ -36,6 +36,8 @@ FIELDS: dict[str, dict[str, Any]] = {
     "/account/language": {"locale": "en"},
     "/language": {"locale": "en"},
 }
+OPEN_TO_ALL = ("/auth/login", "/auth/reset", "/auth/confirm", "/auth/wan-signin", "/auth/logout", "/language")
+SECOND_STEP = ("/auth/tf-validate", "/auth/tf-select", "/auth/mf-recovery")
 TEXTS = [
     "", " ", "\0", "a\0b", "x" * 100_000, "😀" * 5000, "\ud7ff\ue000", "\u202e", "'; DROP TABLE users; --", "{{7*7}}",
     "%s%s%n", "../../etc/passwd", "\r\nX-Evil: 1", "-1", "1e999", "[]", "null", "http://[", "é" * 300 + "@b.example",
@@ -86,30 +88,37 @@ def send(visitor: Visitor, path: str, headers: dict[str, str], **options: Any) -
     return status
 
 
-def variations(values: list[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every form, with every one of its fields replaced by every value."""
+def forms(state: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The forms that are looked at in that state; the others are refused before."""
     for path, fields in FIELDS.items():
+        if state == 1 or path in OPEN_TO_ALL or (state == 2 and path in SECOND_STEP):
+            yield path, fields
+
+
+def variations(state: int, values: list[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Those forms, with every one of their fields replaced by every value."""
+    for path, fields in forms(state):
         for name, value in itertools.product(fields, values):
             yield path, {**fields, name: value}
 
 
 @pytest.mark.parametrize("state", [0, 1, 2], ids=["nobody", "somebody", "half"])
 def test_no_text_in_any_field_is_an_error_of_ours(states: list[Any], state: int) -> None:
-    for path, fields in variations(TEXTS):
+    for path, fields in variations(state, TEXTS):
         visitor, headers = in_state(states[state])
         assert send(visitor, path, headers, data=fields) < 500, (path, str(fields)[:200])
 
 
 @pytest.mark.parametrize("state", [0, 1, 2], ids=["nobody", "somebody", "half"])
 def test_no_type_in_any_field_of_a_program_is_an_error_of_ours(states: list[Any], state: int) -> None:
-    for path, fields in variations(VALUES):
+    for path, fields in variations(state, VALUES):
         visitor, headers = in_state(states[state])
         assert send(visitor, path, headers | JSON, json=fields) < 500, (path, str(fields)[:200])
 
 
 @pytest.mark.parametrize("state", [0, 1, 2], ids=["nobody", "somebody", "half"])
 def test_no_body_of_a_program_is_an_error_of_ours(states: list[Any], state: int) -> None:
-    for path, body in itertools.product(FIELDS, BODIES):
+    for (path, _), body in itertools.product(forms(state), BODIES):
         visitor, headers = in_state(states[state])
         status = send(visitor, path, headers | JSON, data=body.encode("latin-1"), content_type="application/json")
         assert status < 500, (path, body[:50])
@@ -154,7 +163,7 @@ def credentials() -> Iterator[Any]:
     for response in (None, {}, [], "x", {"clientDataJSON": "x"}, {"clientDataJSON": 1, "attestationObject": []}):
         yield {"id": identifier, "rawId": identifier, "type": "public-key", "response": response}
     parts = {"clientDataJSON": "e30", "authenticatorData": "AA", "signature": "AA", "attestationObject": "AA"}
-    for value in ("", "AA", "!", "e30", "bnVsbA", "W10", "x" * 50_000, None, 5, {}, []):
+    for value in ("", "AA", "!", "bnVsbA", "x" * 50_000, None, 5, []):
         for name in parts:
             response = {**parts, name: value}
             yield {"id": identifier, "rawId": identifier, "type": "public-key", "response": response}
@@ -167,13 +176,18 @@ def credentials() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("step", ["wan-register", "wan-signin", "wan-verify"])
-def test_no_answer_of_an_authenticator_is_an_error_of_ours(app: Flask, acme: Workspace, step: str) -> None:
+def test_no_answer_of_an_authenticator_is_an_error_of_ours(
+    app: Flask, acme: Workspace, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
     visitor = Visitor(app, acme.host) if step == "wan-signin" else sign_in(app, acme)
+    headers = JSON | {"X-CSRFToken": visitor.csrf_token()}
+    begun = start_passkey(visitor) if step == "wan-register" else ask_passkey(visitor, step)
+    cookies = visitor.cookies()
+    monkeypatch.setattr("auth.throttle.first_use", lambda _: True)  # or the answers would not be looked at
     for credential in credentials():
-        begun = start_passkey(visitor) if step == "wan-register" else ask_passkey(visitor, step)
+        visitor.take_cookies(cookies)
         body = {"credential": json.dumps(credential)}
-        answer = post_json(visitor, f"/auth/{step}/{begun['wan_state']}", body)
-        assert answer.status_code in (400, 401), credential
+        assert send(visitor, f"/auth/{step}/{begun['wan_state']}", headers, json=body) == 400, credential
 
 
 @pytest.mark.parametrize(

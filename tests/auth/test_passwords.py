@@ -82,8 +82,9 @@ def test_a_password_is_refused_and_the_old_one_stays(
     assert signs_in(app, acme, email, PASSWORD)
 
 
-@pytest.mark.parametrize("password", REFUSED.values(), ids=REFUSED.keys())
-def test_a_reset_refuses_what_a_change_refuses(app: Flask, acme: Workspace, visitor: Visitor, password: str) -> None:
+@pytest.mark.parametrize("kind", ["seven characters", "a common one", "1,025 four-byte characters"])
+def test_a_reset_refuses_what_a_change_refuses(app: Flask, acme: Workspace, visitor: Visitor, kind: str) -> None:
+    password = REFUSED[kind]
     link = ask_reset_link(app, visitor, acme.people["member"])
 
     assert visitor.post(link, {"password": password, "password_confirm": password}).status_code == 200

@@ -108,9 +108,10 @@ def test_the_way_to_the_second_step_stays_on_the_host(
 
 
 def test_stepping_up_stays_on_the_host(app: Flask, acme: Workspace, member: Visitor) -> None:
+    token = member.csrf_token()
     for target in targets(acme):
         for query, form in (({"next": target}, {}), ({}, {"next": target})):
-            answer = member.post("/auth/verify", {"password": PASSWORD} | form, query_string=query)
+            answer = member.post("/auth/verify", {"password": PASSWORD} | form, csrf=token, query_string=query)
             assert stays(answer, acme), (target, answer.headers.get("Location"))
 
 
