@@ -131,7 +131,7 @@ def test_the_second_factor_is_turned_off_after_a_question(member: Page, site: Si
     sign_in(member, acme.people["member"])
 
 
-@on_both
+@postgres
 def test_a_passkey_signs_in_where_it_was_made_and_nowhere_else(
     member: Page, site: Site, acme: Workspace, globex: Workspace
 ) -> None:
@@ -170,7 +170,7 @@ def test_a_passkey_is_removed_after_a_question(member: Page) -> None:
     expect(key).to_have_count(0)
 
 
-@on_both
+@postgres
 def test_a_forgotten_password_is_replaced_by_the_mailed_link(page: Page, site: Site, acme: Workspace) -> None:
     person = acme.people["member"]
     page.goto("/auth/login")
@@ -200,7 +200,7 @@ def test_a_forgotten_password_is_replaced_by_the_mailed_link(page: Page, site: S
     expect(form_with(page, "password_confirm")).to_have_count(0)
 
 
-@on_both
+@postgres
 def test_a_changed_password_ends_the_sessions_of_other_browsers(open_page: Open, site: Site, acme: Workspace) -> None:
     person = acme.people["member"]
     here, elsewhere = open_page(acme), open_page(acme)
@@ -295,7 +295,7 @@ def test_what_is_typed_before_a_right_is_taken_away_changes_nothing(member: Page
     expect(heading(member)).to_have_text("Apollo")
 
 
-@on_both
+@postgres
 def test_the_language_is_changed_to_spanish_and_back(member: Page) -> None:
     document = member.locator("html")
     expect(document).to_have_attribute("lang", "en")

@@ -15,7 +15,6 @@ from tests.browser.steps import (
     expect_signed_out,
     form_with,
     heading,
-    on_both,
     send,
     sign_in,
 )
@@ -94,7 +93,7 @@ def test_an_accessibility_checker_has_nothing_to_say_of_a_phone_either(
     assert problems == {}
 
 
-@on_both
+@postgres
 def test_the_essential_works_without_scripts(open_page: Open, acme: Workspace) -> None:
     page = open_page(acme, java_script_enabled=False)
     sign_in(page, acme.people["owner"])
@@ -129,7 +128,7 @@ def test_without_scripts_what_would_be_asked_first_is_still_done(open_page: Open
     expect_signed_out(page)
 
 
-@on_both
+@postgres
 def test_a_keyboard_is_enough(page: Page, acme: Workspace) -> None:
     person, keyboard = acme.people["member"], page.keyboard
     page.goto("/auth/login")

@@ -53,7 +53,7 @@ def test_a_member_signs_in_works_with_a_project_and_signs_out(page: Page, acme: 
     expect_signed_out(member)
 
 
-@on_both
+@postgres
 def test_a_mistake_in_a_form_is_shown_at_its_field_and_nothing_typed_is_lost(member: Page, acme: Workspace) -> None:
     member.goto("/projects/new")
     form = form_with(member, "description")
@@ -211,9 +211,11 @@ def test_an_editor_of_one_project_edits_that_one_only(open_page: Open, site: Sit
     assert go(viewer, f"/projects/{theirs}/edit") == 403
 
 
-@on_both
+@postgres
 def test_after_signing_out_the_back_button_shows_nothing(member: Page, site: Site, acme: Workspace) -> None:
-    member.goto(f"/projects/{make_project(site.app, acme, 'Secret')}")
+    answer = member.goto(f"/projects/{make_project(site.app, acme, 'Secret')}")
+    assert answer is not None
+    assert "no-store" in answer.headers["cache-control"]
     expect(heading(member)).to_have_text("Secret")
     sign_out(member)
     member.go_back()

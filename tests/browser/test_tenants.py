@@ -73,7 +73,7 @@ def test_signed_in_at_both_each_tab_stays_who_it_is(
         expect(page.locator("main tbody th")).to_have_text([name])
 
 
-@on_both
+@pytest.mark.postgres
 def test_a_suspended_workspace_says_so_at_the_next_click_and_serves_again_when_resumed(
     member: Page, site: Site, acme: Workspace
 ) -> None:
