@@ -94,7 +94,7 @@ def deactivate(email: str) -> None:
 @in_tenant
 def reactivate(email: str) -> None:
     """Open a deactivated account again."""
-    users_service.reactivate_user(users_service.get_by_email(email))
+    users_service.reactivate_user(users_service.get_by_email(email), actor=None)
     click.echo(f"{email}: active")
 
 

@@ -60,6 +60,7 @@ def permissions_of(role: Role) -> frozenset[str]:
 
 def create_role(name: str, permissions: Collection[str], *, actor: Identity | None) -> Role:
     """Make a custom role. Raises NotAllowed, UnknownPermission."""
+    _check_may_manage(actor)
     names = frozenset(catalogue().check(permission) for permission in permissions)
     if names & catalogue().operator_side:
         raise NotAllowed(_("A workspace's role cannot hold a permission of the operators."))
@@ -152,8 +153,8 @@ def holders_on(object_type: str, object_id: uuid.UUID) -> Sequence[tuple[User, s
 
 
 def is_owner(user_id: uuid.UUID) -> bool:
-    """Whether the user is an owner, directly or through a group."""
-    return user_id in _active_owners()
+    """Whether the user is an owner, directly or through a group, be the account active or not."""
+    return user_id in _owners()
 
 
 def keep_an_owner(*, without: uuid.UUID) -> None:
@@ -162,12 +163,12 @@ def keep_an_owner(*, without: uuid.UUID) -> None:
     Holds also when two owners remove each other at once: both first wait for the tenant's row.
     """
     g.db.execute(select(TenantRow.id).where(TenantRow.id == g.tenant.id).with_for_update())
-    owners = _active_owners()
+    owners = _owners(User.active)
     if without in owners and len(owners) == 1:
         raise NotAllowed(_("The last owner of a workspace cannot go; appoint another one first."))
 
 
-def _active_owners() -> set[uuid.UUID]:
+def _owners(*conditions: ColumnExpressionArgument[bool]) -> set[uuid.UUID]:
     in_group = select(Membership.user_id).where(
         Membership.group_id.in_(
             select(Grant.group_id)
@@ -180,7 +181,7 @@ def _active_owners() -> set[uuid.UUID]:
         .join(Role, (Role.tenant_id == Grant.tenant_id) & (Role.id == Grant.role_id))
         .where(*_owner_grant(), Grant.user_id.is_not(None))
     )
-    return set(g.db.scalars(select(User.id).where(User.active, or_(User.id.in_(direct), User.id.in_(in_group)))))
+    return set(g.db.scalars(select(User.id).where(*conditions, or_(User.id.in_(direct), User.id.in_(in_group)))))
 
 
 def _owner_grant() -> tuple[ColumnExpressionArgument[bool], ...]:
@@ -201,13 +202,17 @@ def _check_place(role: Role, object_type: str) -> None:
         raise NotAllowed(_("The role “%(role)s” is given on %(place)s.", role=label, place=place))
 
 
-def _check_may_change(actor: Identity | None, role: Role, on: tuple[str, uuid.UUID] | None) -> None:
-    if actor is None:
-        return
-    if AccessPermission.ROLE_MANAGE not in actor.permissions:
+def _check_may_manage(actor: Identity | None) -> None:
+    if actor is not None and AccessPermission.ROLE_MANAGE not in actor.permissions:
         raise NotAllowed(
             _("Giving and taking roles needs the permission “%(name)s”.", name=AccessPermission.ROLE_MANAGE)
         )
+
+
+def _check_may_change(actor: Identity | None, role: Role, on: tuple[str, uuid.UUID] | None) -> None:
+    _check_may_manage(actor)
+    if actor is None:
+        return
     if role.builtin and role.name == OWNER.name and OWNER.name not in actor.roles:
         raise NotAllowed(_("Only owners give or take the role of owner."))
     _check_holds(actor, permissions_of(role), on)

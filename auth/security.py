@@ -32,6 +32,7 @@ from auth.models import User
 from auth.permissions import Access, declare
 from config.settings import Settings
 from tenants.db import now
+from tenants.request import writes_on_get
 
 _PUBLIC, _SIGNED_IN = Access(public=True), Access()
 _ACCESS = {
@@ -168,6 +169,8 @@ def init_app(app: Flask, settings: Settings) -> None:
         setattr(security, f"{name}_serializer", TenantSerializer(app, name))
     for endpoint, access in _ACCESS.items():
         _declare(app, f"security.{endpoint}", access)
+    for endpoint in ("confirm_email", "change_email_confirm"):
+        writes_on_get(app.view_functions[f"security.{endpoint}"])
     _identify_by_login_session(app, security)
     _follow_signals(app)
 

@@ -54,17 +54,8 @@ def ask_with_opening(_sender: Any, session: TenantSession) -> None:
 
 def of_opening(answer: Sequence[Any] | None) -> Login | None:
     """The login session that was read with the opening, if it still counts."""
-    if answer is None:
-        return None
-    login = Login(*answer)
-    settings = current_app.extensions["tenants"].settings
-    idle = (
-        timedelta(days=settings.session_remembered_days)
-        if login.remembered
-        else timedelta(minutes=settings.session_idle_minutes)
-    )
-    moment = now()
-    return login if moment < login.expires_at and moment - login.seen_at < idle else None
+    login = Login(*answer) if answer is not None else None
+    return login if login is not None and _counts(login) else None
 
 
 def cookie_names(handle: str) -> bool:
@@ -129,13 +120,11 @@ def renew() -> None:
 
 
 def list_of(user_id: uuid.UUID) -> Sequence[LoginSession]:
-    """The user's login sessions that are not over, last used first."""
+    """The user's login sessions that still count, last used first."""
     rows: Sequence[LoginSession] = g.db.scalars(
-        select(LoginSession)
-        .where(LoginSession.user_id == user_id, LoginSession.expires_at > now())
-        .order_by(LoginSession.seen_at.desc())
+        select(LoginSession).where(LoginSession.user_id == user_id).order_by(LoginSession.seen_at.desc())
     ).all()
-    return rows
+    return [row for row in rows if _counts(row)]
 
 
 def describe(row: LoginSession, current_id: uuid.UUID) -> dict[str, Any]:
@@ -179,6 +168,17 @@ def end_current() -> None:
     if token := _token():
         g.db.execute(delete(LoginSession).where(LoginSession.token_hash == _hash(token)))
     session.pop(_COOKIE_KEY, None)
+
+
+def _counts(login: Login | LoginSession) -> bool:
+    settings = current_app.extensions["tenants"].settings
+    idle = (
+        timedelta(days=settings.session_remembered_days)
+        if login.remembered
+        else timedelta(minutes=settings.session_idle_minutes)
+    )
+    moment = now()
+    return moment < login.expires_at and moment - login.seen_at < idle
 
 
 def _token() -> str | None:

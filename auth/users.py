@@ -17,7 +17,7 @@ from auth import passwords, roles, sessions
 from auth.errors import NotAllowed, UnknownUser
 from auth.identity import Identity
 from auth.models import User
-from auth.permissions import OWNER
+from auth.permissions import OWNER, AccessPermission
 from tenants.db import now
 
 LONGEST_NAME = 200
@@ -114,6 +114,7 @@ def list_users(*, limit: int = 1000) -> Sequence[User]:
 
 def deactivate_user(user: User, *, actor: Identity | None) -> None:
     """Close an account: no sign-in any more, and every login session ends. Raises NotAllowed."""
+    _check_may_manage(actor)
     if roles.is_owner(user.id):
         if actor is not None and OWNER.name not in actor.roles:
             raise NotAllowed(_("Only owners deactivate an owner."))
@@ -122,8 +123,11 @@ def deactivate_user(user: User, *, actor: Identity | None) -> None:
     sessions.end_all(user.id)
 
 
-def reactivate_user(user: User) -> None:
-    """Open a deactivated account again."""
+def reactivate_user(user: User, *, actor: Identity | None) -> None:
+    """Open a deactivated account again. Raises NotAllowed."""
+    _check_may_manage(actor)
+    if actor is not None and OWNER.name not in actor.roles and roles.is_owner(user.id):
+        raise NotAllowed(_("Only owners reactivate an owner."))
     user.active = True
 
 
@@ -131,6 +135,11 @@ def name_of(user_id: uuid.UUID | None) -> str:
     """The name of a user, or an empty string when there is none."""
     user = g.db.find(User, user_id)
     return user.name if user else ""
+
+
+def _check_may_manage(actor: Identity | None) -> None:
+    if actor is not None and AccessPermission.MEMBER_MANAGE not in actor.permissions:
+        raise NotAllowed(_("Managing members needs the permission “%(name)s”.", name=AccessPermission.MEMBER_MANAGE))
 
 
 def _link(endpoint: str, token: str) -> str:

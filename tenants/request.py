@@ -46,6 +46,12 @@ def without_tenant(view: F) -> F:
     return view
 
 
+def writes_on_get(view: F) -> F:
+    """Mark a view that writes although it is asked by GET, as the links in mails do."""
+    view.writes_on_get = True  # type: ignore[attr-defined]  # read by `_may_write`
+    return view
+
+
 def bind_tenant() -> ResponseReturnValue | None:
     """Resolve the host and bind its tenant, or answer in its place: 404 for no tenant, 403 for a suspended one."""
     if _needs_no_tenant(request.endpoint):
@@ -104,13 +110,18 @@ def _needs_no_tenant(endpoint: str | None) -> bool:
     return getattr(current_app.view_functions.get(endpoint), "without_tenant", False)
 
 
+def _may_write() -> bool:
+    view = current_app.view_functions.get(request.endpoint or "")
+    return request.method not in SAFE_METHODS or getattr(view, "writes_on_get", False)
+
+
 def _open(host: str) -> Tenant | None:
     extension = current_app.extensions["tenants"]
     tenant: Tenant | None = extension.resolver.recall(host)
     if tenant is None:
         tenant = extension.engines.ask(partial(extension.resolver.look_up, host))
     while tenant is not None:
-        session = bind(tenant, writes=request.method not in SAFE_METHODS)
+        session = bind(tenant, writes=_may_write())
         send(tenant_opening, session=session)
         _connect(session)
         if session.opening.version == tenant.version:

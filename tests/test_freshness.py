@@ -95,7 +95,7 @@ def test_a_deactivated_user_is_out_at_once_and_stays_out(
     email = acme.people["member"].email
     here(lambda: users.deactivate_user(users.get_by_email(email), actor=None))
     assert other.get(member)[0] == 401
-    here(lambda: users.reactivate_user(users.get_by_email(email)))
+    here(lambda: users.reactivate_user(users.get_by_email(email), actor=None))
     assert other.get(member)[0] == 401
 
 

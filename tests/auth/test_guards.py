@@ -261,7 +261,7 @@ def attempt(operation: tuple[str, str, str, str, set[str]], people: dict[str, Pe
     elif what == "deactivate":
         users.deactivate_user(target, actor=acting)
     else:
-        users.reactivate_user(target)
+        users.reactivate_user(target, actor=acting)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -288,3 +288,23 @@ def test_hostile_admins_never_end_up_with_more_than_they_had(app: Flask, operati
                 assert "owner" not in snapshot.roles
         assert row_of(people["owner"]).active
         assert "owner" in actor(people["owner"]).roles
+
+
+def test_managing_members_and_roles_needs_its_permission(app: Flask, acme: Workspace) -> None:
+    with app.app_context(), bound(acme.tenant):
+        member, target = actor(acme.people["member"]), row_of(acme.people["viewer"])
+        with pytest.raises(NotAllowed):
+            users.deactivate_user(target, actor=member)
+        with pytest.raises(NotAllowed):
+            users.reactivate_user(target, actor=member)
+        with pytest.raises(NotAllowed):
+            roles.create_role("mine", ["project:read"], actor=member)
+
+
+def test_an_admin_does_not_bring_a_deactivated_owner_back(app: Flask, acme: Workspace) -> None:
+    second = add_person(app, acme, role="owner")
+    with app.app_context(), bound(acme.tenant):
+        users.deactivate_user(row_of(second), actor=None)
+        with pytest.raises(NotAllowed):
+            users.reactivate_user(row_of(second), actor=actor(acme.people["admin"]))
+        users.reactivate_user(row_of(second), actor=actor(acme.people["owner"]))

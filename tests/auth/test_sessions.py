@@ -288,7 +288,7 @@ def test_sessions_do_not_come_back_when_a_person_is_reactivated(app: Flask, acme
     with inside(app, acme):
         users.deactivate_user(row_of(acme.people["member"]), actor=None)
     with inside(app, acme):
-        users.reactivate_user(row_of(acme.people["member"]))
+        users.reactivate_user(row_of(acme.people["member"]), actor=None)
 
     assert not member.is_signed_in()
     assert sign_in(app, acme).is_signed_in()
