@@ -3,7 +3,7 @@
 from typing import Any
 
 import flask_security.forms as fs
-from flask import Response, after_this_request, current_app, g, request, session
+from flask import Response, abort, after_this_request, current_app, g, request, session
 from flask_babel import gettext as _
 from flask_babel import ngettext
 from flask_security import UserMixin
@@ -11,6 +11,7 @@ from flask_security.recovery_codes import MfRecoveryForm
 from flask_security.utils import get_message
 from flask_security.webauthn import WebAuthnSigninResponseForm
 from flask_wtf import FlaskForm
+from flask_wtf.form import _Auto
 from wtforms import EmailField
 
 from auth import gate, sessions, throttle
@@ -21,6 +22,17 @@ from auth.providers.database import DatabaseProvider
 
 class PageForm(FlaskForm):
     """Base of the forms on our own pages: Flask-WTF's, with the types that it does not ship."""
+
+    class Meta(FlaskForm.Meta):
+        def wrap_formdata(self, form: Any, formdata: Any) -> Any:
+            """Take what the form sent as text: Flask-WTF would take files, and JSON of any shape, as well."""
+            if formdata is not _Auto:
+                return formdata
+            if not form.is_submitted():
+                return None
+            if request.mimetype not in ("application/x-www-form-urlencoded", "multipart/form-data"):
+                abort(415)
+            return request.form
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)  # type: ignore[no-untyped-call]  # it ships none

@@ -77,6 +77,7 @@ def touch(login: Login) -> None:
 def start(user: User, *, provider: str, methods: Sequence[str], remember: bool) -> LoginSession:
     """Make the current browser a login session of `user`, with a new id whatever it had before."""
     settings = current_app.extensions["tenants"].settings
+    g.db.execute(delete(LoginSession).where(LoginSession.user_id == user.id, LoginSession.expires_at <= now()))
     if token := _token():  # signed in before: that session ends here
         g.db.execute(delete(LoginSession).where(LoginSession.token_hash == _hash(token)))
     lifetime = timedelta(days=settings.session_remembered_days) if remember else timedelta(hours=settings.session_hours)

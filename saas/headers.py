@@ -25,7 +25,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     """Have the headers set on every answer of `app`."""
     fixed = [*_FIXED]
     if settings.scheme == "https":
-        fixed.append(("Strict-Transport-Security", "max-age=63072000; includeSubDomains"))
+        fixed.append(("Strict-Transport-Security", "max-age=63072000"))
 
     @app.after_request
     def set_headers(response: Response) -> Response:

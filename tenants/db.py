@@ -78,6 +78,10 @@ class Base(DeclarativeBase):
     own_column: ClassVar[str] = "tenant_id"
     """Holds the id of the tenant whose row it is; nobody else writes it."""
 
+    decides_access: ClassVar[frozenset[str]] = frozenset()
+    """Columns on which somebody's access depends: a change of one, or a new or deleted row, raises the tenant's
+    version, by which every process notices on its next request."""
+
     metadata = MetaData(
         naming_convention={
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -115,9 +119,7 @@ class TenantScoped:
     )
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, sort_order=-10, default=uuid7.uuid7)
 
-    decides_access: ClassVar[frozenset[str]] = frozenset()
-    """Columns on which somebody's access depends: a change of one, or a new or deleted row, raises the tenant's
-    version, by which every process notices on its next request."""
+    decides_access: ClassVar[frozenset[str]]  # of Base, beside which this always stands
 
     @classmethod
     def of_bound_tenant(cls) -> Any:
@@ -243,7 +245,7 @@ def _confine_write(state: ORMExecuteState, session: TenantSession) -> None:
         raise UnscopedStatement(f"an UPDATE of {model.__name__} by primary key cannot be confined to a tenant")
     if not issubclass(model, TenantScoped) and not state.is_insert:
         state.statement = statement.where(getattr(model, model.own_column) == session.tenant_id)
-    if getattr(model, "decides_access", None):
+    if model.decides_access:
         _raise_version(session)
 
 
@@ -267,14 +269,12 @@ def _check_written(session: TenantSession, *_: Any) -> None:
             setattr(instance, instance.own_column, session.tenant_id)
         elif tenant_id != session.tenant_id:
             raise CrossTenantAccess(f"a {type(instance).__name__} of another tenant")
-        if not isinstance(instance, TenantScoped):
-            continue
         changes_access = changes_access or _changes_access(session, instance)
     if changes_access:
         _raise_version(session)
 
 
-def _changes_access(session: TenantSession, instance: TenantScoped) -> bool:
+def _changes_access(session: TenantSession, instance: Any) -> bool:
     if not instance.decides_access:
         return False
     if instance in session.new or instance in session.deleted:

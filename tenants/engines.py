@@ -75,7 +75,9 @@ class Engines:
 
     def _create(self, url: str, settings: Settings) -> Engine:
         if url.startswith("sqlite"):
-            engine = create_engine(_with_folder(url), pool_size=settings.database_pool_size, max_overflow=0)
+            engine = create_engine(
+                _with_folder(url), pool_size=settings.database_pool_size, max_overflow=0, hide_parameters=True
+            )
             event.listen(engine, "connect", _prepare_sqlite)
         else:
             prepare = {"prepare_threshold": None} if settings.database_transaction_pooler else {}
@@ -85,6 +87,7 @@ class Engines:
                 max_overflow=0,
                 pool_timeout=10,
                 connect_args={"connect_timeout": 5, **prepare},
+                hide_parameters=True,  # errors are logged; the values of a statement are the tenants'
             )
             event.listen(engine, "connect", self._prepare_postgresql)
         event.listen(engine, "begin", _begin_plainly)

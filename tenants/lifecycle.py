@@ -5,11 +5,12 @@ from typing import Any
 
 import uuid_utils.compat as uuid7
 from flask import current_app, g
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from tenants.context import Tenant, bound
 from tenants.errors import SlugTaken, UnknownTenant
-from tenants.models import TenantRow, TenantStatus
+from tenants.models import Domain, TenantRow, TenantStatus
 from tenants.resolver import BY_SLUG, TENANT, as_value, check_slug
 from tenants.signals import send, tenant_created
 
@@ -23,6 +24,7 @@ def create_tenant(slug: str, name: str, owner: Mapping[str, Any], *, plan: str =
     a receiver finds wrong with the owner.
     """
     check_slug(slug)
+    _check_unused(slug)
     tenant = Tenant(uuid7.uuid7(), slug, name, TenantStatus.ACTIVE, plan, 1)
     with bound(tenant) as session:
         session.add(TenantRow(id=tenant.id, slug=slug, name=name, plan=plan))
@@ -64,7 +66,21 @@ def rename_tenant(slug: str, *, name: str | None = None, new_slug: str | None = 
     changes = {"name": name} if name else {}
     if new_slug:
         changes["slug"] = check_slug(new_slug)
+        _check_unused(new_slug, by=find_tenant(slug))
     return _change(slug, **changes)
+
+
+def _check_unused(slug: str, by: Tenant | None = None) -> None:
+    """Raise SlugTaken for a slug that another tenant had: its people's bookmarks still lead there."""
+    former = select(Domain.tenant_id).where(Domain.host == _host(slug), Domain.verified_at.is_(None))
+    with current_app.extensions["tenants"].engines.shared.connect() as connection:
+        holder = connection.execute(former).scalar()
+    if holder is not None and (by is None or holder != by.id):
+        raise SlugTaken(f"'{slug}' was another tenant's")
+
+
+def _host(slug: str) -> str:
+    return f"{slug}.{current_app.extensions['tenants'].settings.base_domain}"
 
 
 def _change(slug: str, /, **changes: str) -> Tenant:
@@ -72,6 +88,9 @@ def _change(slug: str, /, **changes: str) -> Tenant:
     if tenant.status == TenantStatus.DELETED:
         raise UnknownTenant(f"no tenant '{slug}'")
     with bound(tenant):
+        if changes.get("slug", slug) != slug and g.db.get(Domain, _host(slug)) is None:
+            # Unverified, so it leads nowhere; kept, so that nobody else gets it.
+            g.db.add(Domain(host=_host(slug), tenant_id=tenant.id))
         row = g.db.get_one(TenantRow, tenant.id)
         for name, value in changes.items():
             setattr(row, name, value)

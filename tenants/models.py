@@ -48,6 +48,7 @@ class Domain(Base):
     """A further host name of a tenant; it counts once verified."""
 
     __tablename__ = "domains"
+    decides_access: ClassVar = frozenset({"host", "tenant_id", "verified_at"})
 
     host: Mapped[str] = mapped_column(String(253), primary_key=True)
     """Lower case, ASCII (IDNA), no trailing dot."""

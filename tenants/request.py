@@ -13,6 +13,7 @@ from flask import Flask, Response, abort, current_app, g, has_request_context, r
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden
 
+from config.settings import Settings
 from tenants.context import Tenant, bind, bound, unbind, unbind_all
 from tenants.db import TenantSession
 from tenants.errors import DatabaseUnavailable
@@ -58,7 +59,7 @@ def bind_tenant() -> ResponseReturnValue | None:
         return None
     extension = current_app.extensions["tenants"]
     host = host_of(request)
-    if host is None:
+    if host is None or not _comes_by_public_port(extension.settings):
         abort(404)
     if extension.resolver.is_apex(host):
         answer: ResponseReturnValue = extension.answer_apex()
@@ -100,6 +101,13 @@ def leave_context(error: BaseException | None = None) -> None:
     outer = structlog.contextvars.get_contextvars() if has_request_context() else {}
     unbind_tenant(error)
     structlog.contextvars.bind_contextvars(**outer)
+
+
+def _comes_by_public_port(settings: Settings) -> bool:
+    # The port in the Host header goes into mailed links. A developer's may be any.
+    _name, colon, port = request.host.rpartition(":")
+    own = {str(settings.public_port), "443" if settings.scheme == "https" else "80"}
+    return not settings.production or not colon or port in own
 
 
 def _needs_no_tenant(endpoint: str | None) -> bool:

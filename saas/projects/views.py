@@ -1,16 +1,18 @@
 """Pages of projects."""
 
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date
 from typing import Any
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import to_user_timezone
 
 from auth.errors import NotAllowed, UnknownUser
+from auth.models import User
 from auth.permissions import AccessPermission, can, requires
 from auth.users import list_users, name_of
 from saas.projects import service
@@ -45,7 +47,7 @@ def list_projects() -> ResponseReturnValue:
         owner_id=wanted.owner_id,
         statuses=STATUS_LABELS,
         today=_today(),
-        people=list_users(),
+        people=_people(),
     )
 
 
@@ -53,7 +55,7 @@ def list_projects() -> ResponseReturnValue:
 @requires(ProjectPermission.CREATE)
 def create() -> ResponseReturnValue:
     """Make a project."""
-    form = ProjectForm(list_users(), data={"status": ProjectStatus.ACTIVE} if request.method == "GET" else None)
+    form = ProjectForm(_people(), data={"status": ProjectStatus.ACTIVE} if request.method == "GET" else None)
     if form.validate_on_submit():
         project = service.create_project(**form.values())
         flash(_("The project is created."), "success")
@@ -73,7 +75,7 @@ def show(project_id: uuid.UUID) -> ResponseReturnValue:
 def edit(project_id: uuid.UUID) -> ResponseReturnValue:
     """Change a project."""
     project = _get(project_id)
-    form = ProjectForm(list_users(), obj=project)
+    form = ProjectForm(_people(project.owner_id), obj=project)
     if form.validate_on_submit():
         service.edit_project(project, **form.values())
         flash(_("The project is saved."), "success")
@@ -150,6 +152,14 @@ def remove_editor(project_id: uuid.UUID, user_id: uuid.UUID) -> ResponseReturnVa
         abort(404)
     flash(_("That right is taken back."), "success")
     return redirect(url_for("projects.show", project_id=project_id, _anchor="editors"))
+
+
+def _people(owner_id: uuid.UUID | None = None) -> Sequence[User]:
+    """Whom the caller may choose as owner: without the right to see members, themselves and the present owner."""
+    if can(AccessPermission.MEMBER_READ):
+        return list_users()
+    known = (g.db.find(User, user_id) for user_id in dict.fromkeys((g.identity.user_id, owner_id)))
+    return [user for user in known if user is not None]
 
 
 def _get(project_id: uuid.UUID) -> Project:

@@ -1,11 +1,14 @@
 """What the gate notes of a sign-in."""
 
+from datetime import timedelta
+
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from auth.models import LoginSession
 from auth.providers.base import ExternalIdentity, PasswordProvider
 from tenants.context import bound
+from tenants.db import now
 from tests.factories import Workspace
 from tests.visitor import Visitor, sign_in
 
@@ -42,3 +45,12 @@ def test_a_provider_that_vouches_for_a_stranger_signs_nobody_in(
     visitor.sign_in(acme.people["owner"])
     assert not visitor.is_signed_in()
     assert providers_of(app, acme) == []
+
+
+def test_ended_login_sessions_are_cleared_at_the_next_sign_in(app: Flask, acme: Workspace) -> None:
+    sign_in(app, acme)
+    with app.app_context(), bound(acme.tenant) as session:
+        session.execute(update(LoginSession).values(expires_at=now() - timedelta(days=1)))
+    sign_in(app, acme)
+    with app.app_context(), bound(acme.tenant) as session:
+        assert len(session.scalars(select(LoginSession)).all()) == 1
