@@ -15,8 +15,12 @@ from flask import Flask, current_app
 from flask_mailman import EmailMultiAlternatives, Mail
 from flask_mailman.backends.base import BaseEmailBackend
 from flask_security import MailUtil
+from flask_security.mail_util import EmailValidateException
+from flask_security.utils import get_message
 
 from config.settings import SettingsError
+
+LONGEST_ADDRESS = 320
 
 log = structlog.get_logger()
 _outbox = ThreadPoolExecutor(max_workers=2, thread_name_prefix="mail")
@@ -24,7 +28,15 @@ _numbers = itertools.count(1)
 
 
 class TenantMailUtil(MailUtil):
-    """Sends what Flask-Security has rendered."""
+    """Sends what Flask-Security has rendered, and tells what is an address."""
+
+    def normalize(self, email: str) -> str:
+        """The form in which an address is looked up. Raises EmailValidateException."""
+        return str(super().normalize(_short(email)))
+
+    def validate(self, email: str) -> str:
+        """The same of an address that is to get mail. Raises EmailValidateException."""
+        return str(super().validate(_short(email)))
 
     def send_mail(
         self,
@@ -72,6 +84,13 @@ class ConsoleAndFolder(BaseEmailBackend):
             path.write_bytes(content)
             print(f"--- mail to {', '.join(message.to)}: {message.subject}  [{path}]\n{message.body}\n---", flush=True)
         return len(messages)
+
+
+def _short(email: str) -> str:
+    # Before it is normalised, which takes quadratic time.
+    if len(email) > LONGEST_ADDRESS:
+        raise EmailValidateException(get_message("INVALID_EMAIL_ADDRESS")[0])
+    return email
 
 
 def _unused_path(folder: Path) -> Path:

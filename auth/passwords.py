@@ -20,7 +20,14 @@ _COMMON = frozenset(word for word in FREQUENCY_LISTS["passwords"] if len(word) >
 
 
 class TenantPasswordUtil(PasswordUtil):
-    """What Flask-Security asks of a new password."""
+    """What Flask-Security asks of a password."""
+
+    def normalize(self, password: str) -> str:
+        """The normal form of a password; one that is too long in any form stays as it is, to be refused.
+
+        Normalising takes quadratic time. No character has more than four code points.
+        """
+        return password if len(password) > 4 * LONGEST else str(super().normalize(password))
 
     def validate(self, password: str, is_register: bool, **_kwargs: Any) -> tuple[list[str] | None, str]:
         """The faults of a new password (None: there are none) and its normal form."""

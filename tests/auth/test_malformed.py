@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
@@ -216,3 +217,61 @@ def test_no_header_is_an_error_of_ours(app: Flask, acme: Workspace, headers: dic
     for method, path in (("GET", "/auth/login"), ("POST", "/auth/login"), ("GET", "/api/v1/me")):
         answer = client.open(path, method=method, base_url=acme.url, headers={"Host": acme.host} | headers)
         assert answer.status_code < 500
+
+
+MARKS = "a" + "\u0301\u0327" * 10_000
+"""Text of which normalising takes quadratic time: marks in an order that is not theirs."""
+
+
+def measure(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The lengths of the texts that are normalised from now on."""
+    lengths, normalize = [0], unicodedata.normalize
+
+    def note(form: Any, text: str) -> str:
+        lengths.append(len(text))
+        return normalize(form, text[:5000])
+
+    monkeypatch.setattr(unicodedata, "normalize", note)
+    return lengths
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/auth/login", {"email": "a@b.example", "password": MARKS}),
+        ("/auth/login", {"email": MARKS + "@b.example", "password": "x"}),
+        ("/auth/reset", {"email": MARKS + "@b.example"}),
+        ("/auth/confirm", {"email": MARKS + "@b.example"}),
+    ],
+)
+def test_no_text_of_a_stranger_is_normalised_whatever_its_length(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch, path: str, body: dict[str, str]
+) -> None:
+    token = visitor.csrf_token()
+    lengths = measure(monkeypatch)
+
+    assert visitor.post(path, body, csrf=token).status_code == 200
+    assert max(lengths) <= 4096
+
+
+def test_a_password_that_is_far_too_long_costs_one_hash_and_fails(
+    visitor: Visitor, acme: Workspace, hashes: list[str]
+) -> None:
+    data = {"email": acme.people["member"].email, "password": MARKS}
+    assert visitor.post("/auth/login", data).status_code == 200
+
+    assert hashes == ["verify"]
+    assert not visitor.is_signed_in()
+
+
+@pytest.mark.parametrize("field", ["password", "new_password"])
+def test_a_password_that_is_far_too_long_is_not_normalised_to_change_it(
+    member: Visitor, monkeypatch: pytest.MonkeyPatch, field: str
+) -> None:
+    token = member.csrf_token()
+    lengths = measure(monkeypatch)
+    body = {"password": PASSWORD, "new_password": "x" * 9, "new_password_confirm": "x" * 9, field: MARKS}
+    body |= {"new_password_confirm": body["new_password"]}
+
+    assert member.post("/auth/change", body, csrf=token).status_code == 200
+    assert max(lengths) <= 4096
