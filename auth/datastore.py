@@ -29,7 +29,11 @@ class TenantDatastore(SQLAlchemyUserDatastore):
         if "db" not in g or None in kwargs.values() or any("\0" in str(value) for value in kwargs.values()):
             return None
         # The same address in another case is the same person; not every caller says so.
-        return cast("User | None", super().find_user(case_insensitive or "email" in kwargs, **kwargs))
+        user = cast("User | None", super().find_user(case_insensitive or "email" in kwargs, **kwargs))
+        # To the database more letters may be the same than to us, who count attempts by what is the same to us.
+        if user is not None and "email" in kwargs and user.email.casefold() != kwargs["email"].casefold():
+            return None
+        return user
 
     def commit(self) -> None:
         """Nothing: the request commits once, after the view (see `tenants/request.py`)."""

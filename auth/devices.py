@@ -1,36 +1,50 @@
 """Devices: browsers in which an account has been signed in before, told by a signed cookie.
 
-The cookie proves nothing about who calls; it only keeps an attacker's failures from counting against the owner.
+The cookie proves nothing about who calls; it only keeps an attacker's failures from counting against the owner. With
+the user's handle, which changes with the password, the devices are strangers again.
 """
 
 import secrets
+from typing import Any
 
 from flask import Response, after_this_request, current_app, g, request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
+
+from auth.models import User
 
 _MAX_AGE = 400 * 24 * 3600  # seconds; browsers keep no cookie for longer
 
 
 def known_for(account: str) -> str | None:
     """The id of the calling device if `account` (an e-mail address) was signed in on it; None otherwise."""
-    try:
-        known = _serializer().loads(request.cookies.get(_name(), ""), max_age=_MAX_AGE)
-    except BadSignature:
-        return None
-    return known[1] if known[0] == account.strip().casefold() else None
+    whose, device = _known()
+    user = current_app.extensions["security"].datastore.find_user(email=account) if whose else None
+    return device if user is not None and whose == _handle(user) else None
 
 
-def remember(account: str) -> None:
-    """Have the answer to the current request mark its browser as a device of `account`."""
-    if known_for(account):
+def remember(user: User) -> None:
+    """Have the answer to the current request mark its browser as a device of the user."""
+    if _known()[0] == _handle(user):
         return
-    value = _serializer().dumps([account.strip().casefold(), secrets.token_hex(8)])
+    value = _serializer().dumps([_handle(user), secrets.token_hex(8)])
 
     @after_this_request
     def give(response: Response) -> Response:
         secure = current_app.config["SESSION_COOKIE_SECURE"]
         response.set_cookie(_name(), value, max_age=_MAX_AGE, secure=secure, httponly=True, samesite="Lax")
         return response
+
+
+def _known() -> tuple[Any, str]:
+    try:
+        whose, device = _serializer().loads(request.cookies.get(_name(), ""), max_age=_MAX_AGE)
+    except BadSignature:
+        return None, ""
+    return whose, device
+
+
+def _handle(user: User) -> list[str]:
+    return [str(user.id), user.fs_uniquifier]
 
 
 def _name() -> str:

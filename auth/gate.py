@@ -84,7 +84,7 @@ def admit(_sender: Any, user: User, authn_via: Sequence[str] | None = None, **_k
         list(authn_via) if authn_via else ["password", _SECOND_FACTORS.get(request.endpoint or "", "second factor")]
     )
     sessions.start(user, provider=session.get("provider", DatabaseProvider.id), methods=methods, remember=remember)
-    devices.remember(user.email)
+    devices.remember(user)
     log.info("signed in", user=str(user.id), methods=methods, address=request.remote_addr)
 
 

@@ -218,7 +218,7 @@ def _finish_reset(_sender: Any, user: UserMixin, **_: Any) -> None:
     # The link reached the mailbox, so the address is theirs and this browser is no stranger.
     person = _unproxied(user)
     person.confirmed_at = person.confirmed_at or now()
-    devices.remember(person.email)
+    devices.remember(person)
     sessions.end_all(person.id)
 
 

@@ -8,7 +8,7 @@ every process, and a window's end is their end: nobody is locked out for ever.
 
 import hashlib
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from auth import devices
 from auth.errors import Busy, SourceUnavailable, Throttled
+from auth.mail import LONGEST_ADDRESS
 from auth.models import Attempts
 from tenants.context import bound
 from tenants.db import now
@@ -46,13 +47,13 @@ def attempt(kind: str, account: str) -> Iterator[Attempt]:
     Raises Throttled when there were too many. The request's transaction is ended first: nothing is locked and no
     connection held while the proof is computed.
     """
-    g.db.release()
-    account = account.strip().casefold()
+    account = account.strip()[:LONGEST_ADDRESS].casefold()
     device = devices.known_for(account)
+    g.db.release()
     subject = f"{kind}:device:{device}" if device else f"{kind}:account:{account}"
-    trial = Attempt((_key(subject), _key(f"{kind}:address:{_address()}")))
-    counts = _count(trial.keys)
-    if counts[0] > PER_ACCOUNT or counts[1] > PER_ADDRESS:
+    limits = {_key(f"{kind}:address:{_address()}"): PER_ADDRESS, _key(subject): PER_ACCOUNT}
+    trial = Attempt(tuple(limits))
+    if not _count(limits):
         raise Throttled(int(WINDOW.total_seconds()))
     try:
         yield trial
@@ -68,25 +69,25 @@ def attempt(kind: str, account: str) -> Iterator[Attempt]:
 def first_use(subject: str) -> bool:
     """Whether this is the first time within a window; noted whatever becomes of the request."""
     g.db.release()
-    return _count((_key(subject),)) == [1]
+    return _count({_key(subject): 1})
 
 
-def _count(keys: tuple[str, ...]) -> list[int]:
+def _count(limits: Mapping[str, int]) -> bool:
+    """Count every key up to the first that is over its limit; whether none is."""
     # Of its own, and committed at once: a refusal must not undo it, nor another process wait for it.
     with bound(g.tenant) as session:
         insert: Any = (postgresql if session.get_bind().dialect.name == "postgresql" else sqlite).insert
         session.execute(delete(Attempts).where(Attempts.window_ends_at <= now()))
-        counts = []
-        for key in sorted(keys):  # in one order, so that two attempts do not wait for each other
+        for key, limit in limits.items():  # addresses first, so that two attempts do not wait for each other
             counted = (
                 insert(Attempts)
                 .values(key=key, count=1, window_ends_at=now() + WINDOW)
                 .on_conflict_do_update(index_elements=["tenant_id", "key"], set_={"count": Attempts.count + 1})
                 .returning(Attempts.count)
             )
-            counts.append((key, session.execute(counted).scalar_one()))
-    by_key = dict(counts)
-    return [by_key[key] for key in keys]
+            if session.execute(counted).scalar_one() > limit:
+                return False
+    return True
 
 
 def _take_back(keys: tuple[str, ...]) -> None:
@@ -101,6 +102,8 @@ def _address() -> str:
         address = ipaddress.ip_address(request.remote_addr or "")
     except ValueError:
         return "unknown"
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or address
     if address.version == 6:
         return str(ipaddress.ip_network((address, 64), strict=False).network_address)
     return str(address)

@@ -41,7 +41,7 @@ def create_user(
         email = validate_email(email, check_deliverability=False, globally_deliverable=False).normalized
     except EmailNotValidError as error:
         raise ValueError(f"{email}: {error}") from None
-    if find_by_email(email) is not None:
+    if _at(email) is not None:
         raise ValueError(f"{email}: there is a user with this address already")
     user = User(
         email=email,
@@ -94,8 +94,8 @@ def create_owner(_sender: Any, tenant: Any, owner: Mapping[str, Any]) -> None:
 
 def find_by_email(email: str) -> User | None:
     """The user of the bound tenant with that address, in any case."""
-    user: User | None = g.db.scalar(select(User).where(func.lower(User.email) == email.lower()))
-    return user
+    user = _at(email)
+    return user if user is not None and user.email.casefold() == email.casefold() else None
 
 
 def get_by_email(email: str) -> User:
@@ -135,6 +135,12 @@ def name_of(user_id: uuid.UUID | None) -> str:
     """The name of a user, or an empty string when there is none."""
     user = g.db.find(User, user_id)
     return user.name if user else ""
+
+
+def _at(email: str) -> User | None:
+    # To the database more letters may be the same than to us; nobody else can have that address.
+    user: User | None = g.db.scalar(select(User).where(func.lower(User.email) == func.lower(email)))
+    return user
 
 
 def _check_may_manage(actor: Identity | None) -> None:

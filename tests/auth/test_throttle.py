@@ -9,8 +9,19 @@ from werkzeug.test import TestResponse
 
 from auth.models import Attempts
 from auth.throttle import PER_ACCOUNT, PER_ADDRESS
+from auth.users import find_by_email
 from tests.auth.conftest import Clock
-from tests.auth.helpers import at_once, give_code, inside, mail_to, make_recovery_codes, post_json, set_up_app
+from tests.auth.helpers import (
+    NEW_PASSWORD,
+    ask_reset_link,
+    at_once,
+    give_code,
+    inside,
+    mail_to,
+    make_recovery_codes,
+    post_json,
+    set_up_app,
+)
 from tests.factories import PASSWORD, Workspace, add_person
 from tests.visitor import Visitor, sign_in
 
@@ -357,3 +368,64 @@ def test_a_throttled_account_stays_signed_in_where_it_is(
 
     assert member.is_signed_in()
     assert sign_in(app, acme, "owner").is_signed_in()
+
+
+@pytest.mark.parametrize("letter", ["İ", "I", "ı"])
+def test_letters_that_only_the_database_takes_for_the_same_give_no_more_guesses(
+    app: Flask, visitor: Visitor, acme: Workspace, letter: str
+) -> None:
+    email = add_person(app, acme, email=f"ivan@{acme.slug}.example").email
+    exhaust(visitor, email)
+
+    stranger = Visitor(app, acme.host, "198.51.100.7")
+    try_password(stranger, letter + email[1:], PASSWORD)
+
+    assert not stranger.is_signed_in()
+    with inside(app, acme):
+        found = find_by_email(letter + email[1:])
+    assert (found is not None) == (letter == "I")
+
+
+def test_addresses_of_ipv4_written_as_ipv6_are_not_one(
+    app: Flask, acme: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("auth.throttle.PER_ADDRESS", 2)
+    attacker = Visitor(app, acme.host, "::ffff:198.51.100.1")
+    for number in range(2):
+        try_password(attacker, f"user{number}@{acme.slug}.example")
+
+    assert try_password(attacker, "x@y.example").status_code == 429
+    assert try_password(Visitor(app, acme.host, "198.51.100.1"), "x@y.example").status_code == 429
+    assert try_password(Visitor(app, acme.host, "::ffff:198.51.100.2"), "x@y.example").status_code == 200
+
+
+def test_an_address_that_is_throttled_adds_no_counts(
+    app: Flask, acme: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("auth.throttle.PER_ADDRESS", 2)
+    attacker = Visitor(app, acme.host, "198.51.100.1")
+    for number in range(6):
+        try_password(attacker, f"user{number}@{acme.slug}.example")
+
+    with inside(app, acme) as session:
+        assert session.scalar(select(func.count()).select_from(Attempts)) == 3
+
+
+@pytest.mark.parametrize("way", ["change", "reset"])
+def test_a_new_password_makes_every_other_device_a_stranger(
+    app: Flask, acme: Workspace, stranger: Visitor, member: Visitor, way: str
+) -> None:
+    person, here = acme.people["member"], sign_in(app, acme, "member")
+    if way == "change":
+        body = {"password": PASSWORD, "new_password": NEW_PASSWORD, "new_password_confirm": NEW_PASSWORD}
+        assert here.post("/auth/change", body).status_code == 302
+    else:
+        here.post("/auth/logout")
+        link = ask_reset_link(app, here, person)
+        assert here.post(link, {"password": NEW_PASSWORD, "password_confirm": NEW_PASSWORD}).status_code == 302
+    here.post("/auth/logout")
+    member.post("/auth/logout")
+    exhaust(stranger, person.email)
+
+    assert try_password(member, person.email, NEW_PASSWORD).status_code == 429
+    assert try_password(here, person.email, NEW_PASSWORD).status_code == 302
