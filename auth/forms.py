@@ -1,5 +1,6 @@
 """The base of our forms; and Flask-Security's forms, so that each of them passes the gate and the throttle."""
 
+import json
 from typing import Any
 
 import flask_security.forms as fs
@@ -7,9 +8,10 @@ from flask import Response, abort, after_this_request, current_app, g, request, 
 from flask_babel import gettext as _
 from flask_babel import ngettext
 from flask_security import UserMixin
+from flask_security.change_email import ChangeEmailForm as _ChangeEmailForm
 from flask_security.recovery_codes import MfRecoveryForm
 from flask_security.utils import get_message
-from flask_security.webauthn import WebAuthnSigninResponseForm
+from flask_security.webauthn import WebAuthnRegisterResponseForm, WebAuthnSigninResponseForm
 from flask_wtf import FlaskForm
 from flask_wtf.form import _Auto
 from wtforms import EmailField
@@ -145,6 +147,13 @@ class SendConfirmationForm(MailRequest, fs.SendConfirmationForm):
     """Asks for the confirmation mail again."""
 
 
+class ChangeEmailForm(Throttle, _ChangeEmailForm):
+    """Asks for a link to a new address, whosever that is; counted on who asks."""
+
+    attempt_kind = "mail"
+    counts_always = True
+
+
 class SecondFactor(Throttle):
     """Mixin: the second step of a sign-in, soon after the first, on the account of the first."""
 
@@ -176,6 +185,19 @@ class _LockedRecovery(MfRecoveryForm):
 
 class RecoveryCodeForm(SecondFactor, _LockedRecovery):
     """A recovery code, in place of the app's."""
+
+
+class PasskeyRegistrationForm(WebAuthnRegisterResponseForm):
+    """A new passkey. What the browser says beside it is unsigned, and shown on the page of passkeys."""
+
+    extensions: str | None  # type: ignore[assignment]  # Flask-Security itself sets None
+
+    def validate(self, *args: Any, **kwargs: Any) -> bool:
+        """Keep the extensions only if that page can read them."""
+        valid = bool(super().validate(*args, **kwargs))
+        if valid and not _is_readable(self.extensions):
+            self.extensions = None
+        return valid
 
 
 class PasskeyResponseForm(WebAuthnSigninResponseForm):
@@ -222,6 +244,14 @@ def too_many(error: Throttled) -> str:
         "Too many attempts. Try again in %(num)s minute.", "Too many attempts. Try again in %(num)s minutes.", minutes
     )
     return message
+
+
+def _is_readable(extensions: Any) -> bool:
+    try:
+        read = json.loads(extensions) if isinstance(extensions, str) else None
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(read, dict) and isinstance(read.get("credProps", {}), dict) and "\0" not in extensions
 
 
 def _as_if_unknown(known: bool) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from flask import g, request, session
 from flask_babel import gettext as _
+from flask_security.tf_plugin import tf_clean_session
 
 from auth import devices, sessions, throttle
 from auth.errors import SignInRefused, WrongCredentials
@@ -79,6 +80,7 @@ def admit(_sender: Any, user: User, authn_via: Sequence[str] | None = None, **_k
         raise
     # Whatever was issued to the browser while it was nobody does not serve it now that it is somebody.
     session.pop("csrf_token", None)
+    tf_clean_session()
     g.pop("csrf_token", None)
     methods = (
         list(authn_via) if authn_via else ["password", _SECOND_FACTORS.get(request.endpoint or "", "second factor")]

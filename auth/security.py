@@ -4,6 +4,7 @@ Order matters. Flask-WTF's CSRF protection comes before Flask-Security; the hook
 before both; what Flask-Security sets up for one tenant is replaced here by what works for many.
 """
 
+import secrets
 from collections import deque
 from datetime import timedelta
 from typing import Any
@@ -14,7 +15,8 @@ from flask_login import user_logged_out
 from flask_principal import identity_loaded
 from flask_security import Security, Totp, UserMixin, WebauthnUtil, user_authenticated
 from flask_security.core import _on_identity_loaded
-from flask_security.signals import password_changed, password_reset, user_confirmed
+from flask_security.decorators import anonymous_user_required
+from flask_security.signals import change_email_confirmed, password_changed, password_reset, user_confirmed
 from flask_security.utils import aware_utcnow, set_request_attr
 from itsdangerous import URLSafeTimedSerializer
 from passlib.totp import TotpMatch
@@ -25,7 +27,7 @@ from webauthn.helpers.structs import (
 )
 from werkzeug.local import LocalProxy
 
-from auth import devices, forms, gate, identity, keys, passwords, sessions
+from auth import devices, forms, gate, identity, keys, passwords, sessions, users
 from auth.datastore import TenantDatastore
 from auth.mail import TenantMailUtil
 from auth.models import User
@@ -155,18 +157,23 @@ def init_app(app: Flask, settings: Settings) -> None:
         app,
         TenantDatastore(),
         login_form=forms.LoginForm,
+        change_email_form=forms.ChangeEmailForm,
         verify_form=forms.VerifyForm,
         change_password_form=forms.ChangePasswordForm,
         forgot_password_form=forms.ForgotPasswordForm,
         send_confirmation_form=forms.SendConfirmationForm,
         two_factor_verify_code_form=forms.TwoFactorVerifyCodeForm,
         mf_recovery_form=forms.RecoveryCodeForm,
+        wan_register_response_form=forms.PasskeyRegistrationForm,
         wan_signin_response_form=forms.PasskeyResponseForm,
     )
     passwords.init_app(app, at_once=settings.hashes_at_once, wait_seconds=settings.hash_wait_seconds)
     for name in ("remember_token", "login", "reset", "change_email", "confirm", "us_setup", "tf_setup", "tf_validity",
                  "wan", "refresh_token"):  # fmt: skip
         setattr(security, f"{name}_serializer", TenantSerializer(app, name))
+    # Who is signed in sets the second factor up by a state that belongs to the login session; this would take any.
+    second_step = "security.two_factor_token_validation"
+    app.view_functions[second_step] = anonymous_user_required(app.view_functions[second_step])
     for endpoint, access in _ACCESS.items():
         _declare(app, f"security.{endpoint}", access)
     for endpoint in ("confirm_email", "change_email_confirm"):
@@ -203,6 +210,7 @@ def _follow_signals(app: Flask) -> None:
     password_changed.connect(_end_other_sessions, app)
     password_reset.connect(_finish_reset, app)
     user_confirmed.connect(_end_other_sessions, app)
+    change_email_confirmed.connect(_finish_change_of_address, app)
 
 
 def _end_login_session(_sender: Any, **_: Any) -> None:
@@ -220,6 +228,15 @@ def _finish_reset(_sender: Any, user: UserMixin, **_: Any) -> None:
     person.confirmed_at = person.confirmed_at or now()
     devices.remember(person)
     sessions.end_all(person.id)
+
+
+def _finish_change_of_address(_sender: Any, user: User, old_email: str, **_: Any) -> None:
+    # Links that were mailed to the former address name the former handle.
+    user.fs_uniquifier = secrets.token_hex(16)
+    if g.identity.user_id == user.id:
+        session["_user_id"] = user.fs_uniquifier
+    _end_other_sessions(_sender, user)
+    users.send_address_notice(user, old_email)
 
 
 def _declare(app: Flask, endpoint: str, access: Access) -> None:

@@ -77,6 +77,11 @@ def send_confirmation(user: User) -> None:
     )
 
 
+def send_address_notice(user: User, former: str) -> None:
+    """Tell the user's former address that it is no longer theirs here."""
+    send_mail(_("Your e-mail address was changed"), former, "security/email/address_notice", user=user)
+
+
 def create_owner(_sender: Any, tenant: Any, owner: Mapping[str, Any]) -> None:
     """Give a new tenant its roles and its owner. Receives `tenant_created`."""
     roles.create_builtin_roles()
@@ -115,10 +120,9 @@ def list_users(*, limit: int = 1000) -> Sequence[User]:
 def deactivate_user(user: User, *, actor: Identity | None) -> None:
     """Close an account: no sign-in any more, and every login session ends. Raises NotAllowed."""
     _check_may_manage(actor)
-    if roles.is_owner(user.id):
-        if actor is not None and OWNER.name not in actor.roles:
-            raise NotAllowed(_("Only owners deactivate an owner."))
-        roles.keep_an_owner(without=user.id)
+    roles.keep_an_owner(without=user.id)  # first: it waits for who makes or unmakes an owner just now
+    if actor is not None and OWNER.name not in actor.roles and roles.is_owner(user.id):
+        raise NotAllowed(_("Only owners deactivate an owner."))
     user.active = False
     sessions.end_all(user.id)
 

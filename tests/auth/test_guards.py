@@ -1,5 +1,8 @@
 """Guards: nobody gives what they do not hold, only owners make owners, and one owner always stays."""
 
+import contextlib
+import threading
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -308,3 +311,30 @@ def test_an_admin_does_not_bring_a_deactivated_owner_back(app: Flask, acme: Work
         with pytest.raises(NotAllowed):
             users.reactivate_user(row_of(second), actor=actor(acme.people["admin"]))
         users.reactivate_user(row_of(second), actor=actor(acme.people["owner"]))
+
+
+def test_an_owner_appointed_while_being_deactivated_is_not_the_last_one_left(
+    app: Flask, acme: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the question whether somebody is an owner and the deactivation the workspace changes hands."""
+    heir, is_owner = acme.people["member"], roles.is_owner
+    started: list[threading.Thread] = []
+
+    def change_hands() -> None:
+        grant(app, acme, heir, "owner")
+        with contextlib.suppress(NotAllowed), inside(app, acme):
+            revoke_role(row_of(acme.people["owner"]), "owner", actor=None)
+
+    def ask(user_id: uuid.UUID) -> bool:
+        answer = is_owner(user_id)
+        started.append(threading.Thread(target=change_hands))
+        started[0].start()
+        started[0].join(1)
+        return answer
+
+    monkeypatch.setattr(roles, "is_owner", ask)
+    with inside(app, acme):
+        users.deactivate_user(row_of(heir), actor=actor(acme.people["admin"]))
+    started[0].join()
+
+    assert owners(app, acme)

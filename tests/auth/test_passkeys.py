@@ -1,5 +1,7 @@
 """Passkeys, with an authenticator in software."""
 
+import json
+
 import pytest
 from flask import Flask
 from sqlalchemy import select
@@ -380,3 +382,32 @@ def test_a_person_with_both_chooses_between_app_and_passkey(
     assert chosen.location.startswith("/auth/tf-validate")
     give_code(visitor, authenticator.code())
     assert visitor.is_signed_in()
+
+
+@pytest.mark.parametrize(
+    ("extensions", "kept"),
+    [
+        ('{"credProps": {"rk": true}}', True),
+        ("{}", True),
+        ("no JSON", False),
+        ("[]", False),
+        ("null", False),
+        ('{"credProps": 1}', False),
+        ('{"credProps": null}', False),
+        ("[" * 5000, False),
+        ({"credProps": {}}, False),
+        (7, False),
+    ],
+)
+def test_what_a_browser_says_of_a_passkey_never_spoils_the_page(
+    app: Flask, acme: Workspace, member: Visitor, extensions: object, kept: bool
+) -> None:
+    begun = start_passkey(member)
+    credential = json.loads(Passkeys(member.base).create(begun["credential_options"])) | {"extensions": extensions}
+
+    body = {"credential": json.dumps(credential)}
+    assert post_json(member, f"/auth/wan-register/{begun['wan_state']}", body).status_code == 200
+
+    assert member.get("/auth/wan-register").status_code == 200
+    with inside(app, acme) as session:
+        assert session.scalar(select(Passkey.extensions)) == (extensions if kept else None)

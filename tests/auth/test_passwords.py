@@ -7,6 +7,7 @@ from flask import Flask
 
 from auth import passwords, users
 from auth.errors import UnsuitablePassword
+from auth.throttle import PER_ACCOUNT
 from tests.auth.conftest import Clock
 from tests.auth.helpers import (
     NEW_PASSWORD,
@@ -19,7 +20,7 @@ from tests.auth.helpers import (
     post_json,
 )
 from tests.factories import PASSWORD, Workspace, add_person
-from tests.visitor import Visitor
+from tests.visitor import Visitor, sign_in
 
 EMOJI = "😀😁😂🤣😃😄😅😆😉😊"
 HANGUL = "한글로된비밀번호"
@@ -406,3 +407,49 @@ def test_passwords_are_kept_as_argon2id_hashes(app: Flask, acme: Workspace) -> N
     with inside(app, acme):
         assert passwords.hash_new(NEW_PASSWORD).startswith("$argon2id$")
         assert passwords.hash_new(NEW_PASSWORD) != passwords.hash_new(NEW_PASSWORD)
+
+
+def test_a_reset_link_does_not_outlive_the_address_that_it_was_sent_to(
+    app: Flask, acme: Workspace, member: Visitor, visitor: Visitor
+) -> None:
+    stale = ask_reset_link(app, visitor, acme.people["member"])
+    member.get(ask_new_address(app, member, f"new@{acme.slug}.example"))
+
+    visitor.post(stale, {"password": NEW_PASSWORD, "password_confirm": NEW_PASSWORD})
+
+    assert not signs_in(app, acme, f"new@{acme.slug}.example", NEW_PASSWORD)
+    assert signs_in(app, acme, f"new@{acme.slug}.example", PASSWORD)
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+def test_a_change_of_address_ends_the_other_sessions(
+    app: Flask, acme: Workspace, member: Visitor, visitor: Visitor, where: str
+) -> None:
+    other = sign_in(app, acme, "member")
+    link = ask_new_address(app, member, f"new@{acme.slug}.example")
+
+    (member if where == "here" else visitor).get(link)
+
+    assert not other.is_signed_in()
+    assert member.is_signed_in() == (where == "here")
+    assert not visitor.is_signed_in()
+
+
+def test_the_former_address_hears_of_a_change(app: Flask, acme: Workspace, member: Visitor) -> None:
+    member.get(ask_new_address(app, member, f"new@{acme.slug}.example"))
+
+    notice = mail_to(app, acme.people["member"].email)[-1]
+    assert notice.subject == "Your e-mail address was changed"
+    assert "has been changed" in notice.body
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_nobody_has_mail_sent_to_strangers_without_end(
+    app: Flask, acme: Workspace, member: Visitor, known: bool
+) -> None:
+    addresses = [acme.people["owner"].email if known else f"new{number}@{acme.slug}.example" for number in range(12)]
+
+    statuses = [member.post("/auth/change-email", {"email": address}).status_code for address in addresses]
+
+    assert statuses == [200] * PER_ACCOUNT + [429] * 2
+    assert mail_to(app, addresses[-1]) == []

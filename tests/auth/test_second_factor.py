@@ -1,15 +1,19 @@
 """The second factor: one-time codes of an app, and recovery codes."""
 
+from typing import Any
+
 import pytest
 from flask import Flask, g
 from sqlalchemy import select
 
+from auth import sessions
 from auth.models import User
 from tests.auth.authenticator import AuthenticatorApp
 from tests.auth.conftest import Clock
 from tests.auth.helpers import (
     JSON,
     NEW_PASSWORD,
+    add_passkey,
     ask_reset_link,
     at_once,
     change,
@@ -472,3 +476,44 @@ def test_everybody_else_signs_in_as_before(app: Flask, acme: Workspace, member: 
     assert visitor.is_signed_in()
     with inside(app, acme):
         assert len(list(g.db.scalars(select(User).where(User.tf_primary_method.is_not(None))))) == 1
+
+
+def begin_set_up(app: Flask, visitor: Visitor) -> AuthenticatorApp:
+    return AuthenticatorApp(
+        app, payload(post_json(visitor, "/auth/tf-setup", {"setup": "authenticator"}))["tf_authr_b32key"]
+    )
+
+
+def test_a_set_up_is_finished_with_its_state_only(app: Flask, acme: Workspace, member: Visitor, steady: None) -> None:
+    authenticator = begin_set_up(app, member)
+
+    answer = member.post("/auth/tf-validate", {"code": authenticator.code()})
+
+    assert answer.location == "/"
+    assert post_json(member, "/auth/tf-validate", {"code": authenticator.code()}).status_code == 400
+    assert member.is_signed_in()
+    assert Visitor(app, acme.host).sign_in(acme.people["member"]).location == "/"
+
+
+def test_a_link_to_the_second_step_signs_nobody_out(member: Visitor) -> None:
+    member.get("/auth/tf-validate")
+
+    assert member.is_signed_in()
+
+
+def test_a_set_up_is_not_kept_for_who_signs_in_next(app: Flask, acme: Workspace, member: Visitor) -> None:
+    """With a passkey, when the login session that began it is over without a sign-out."""
+    device = add_passkey(sign_in(app, acme, "viewer"))
+    begin_set_up(app, member)
+    with inside(app, acme):
+        sessions.end_all(acme.people["member"].id)
+    # The sign-in page would forget the set-up.
+    headers = JSON | {"X-CSRFToken": token_on(member, "/auth/wan-signin"), "Origin": member.base}
+    options: dict[str, Any] = {"base_url": member.base, "headers": headers}
+    begun = payload(member.client.post("/auth/wan-signin", json={}, **options))
+    body = {"credential": device.get(begun["credential_options"])}
+    member.client.post(f"/auth/wan-signin/{begun['wan_state']}", json=body, **options)
+    assert member.is_signed_in()
+
+    kept = contents(app, acme.host, member.cookies()["session"])
+    assert not {"tf_totp_secret", "tf_primary_method", "tf_state"} & set(kept)
