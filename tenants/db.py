@@ -44,8 +44,9 @@ from sqlalchemy.orm import (
 from sqlalchemy.types import TypeDecorator
 
 from tenants.confinement import check_statement, check_values
-from tenants.engines import Engines, Opening, begin
+from tenants.engines import Engines, begin
 from tenants.errors import CrossTenantAccess, NoTenantBound, UnscopedStatement
+from tenants.opening import Opening
 
 
 def now() -> datetime:

@@ -5,40 +5,23 @@ with the tenant's setting in one trip, and so that SQLite begins when we say so.
 """
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import psycopg
 import structlog
-from sqlalchemy import Connection, Engine, Select, create_engine, event, make_url
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 
 from config.settings import Settings
 from tenants import rls
 from tenants.errors import DatabaseUnavailable
+from tenants.opening import Opening, open_transaction, roll_back
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class Opening:
-    """What a tenant's transaction begins with, and what came back.
-
-    `companion` is a further statement that an upper package wants answered in the same trip: `answer` is its first
-    row, or None. It runs outside of the session's criteria and is given the tenant's id as `bound_tenant`. `version` is
-    the tenant's, None when there is no such tenant.
-    """
-
-    companion: Select[*tuple[Any, ...]] | None = None
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    version: int | None = None
-    answer: Sequence[Any] | None = None
 
 
 class Engines:
@@ -49,7 +32,9 @@ class Engines:
         self._role_is_checked = False
         self.shared = self._create(settings.database_url, settings)
         # The session begins these connections' transactions itself, see `begin`.
-        self._scoped = self.shared.execution_options(begun_by_session=True)
+        self._scoped = self.shared.execution_options(
+            begun_by_session=True, may_prepare=not settings.database_transaction_pooler
+        )
 
     def of(self, tenant_id: uuid.UUID) -> Engine:
         """The engine on which that tenant is placed; today every tenant is on the shared database."""
@@ -90,6 +75,7 @@ class Engines:
                 hide_parameters=True,  # errors are logged; the values of a statement are the tenants'
             )
             event.listen(engine, "connect", self._prepare_postgresql)
+            event.listen(engine, "rollback", _roll_back_plainly)
         event.listen(engine, "begin", _begin_plainly)
         return engine
 
@@ -126,30 +112,23 @@ def begin(connection: Connection, tenant_id: uuid.UUID, opening: Opening, *, wri
 
 
 def _begin_postgresql(connection: Connection, tenant_id: uuid.UUID, opening: Opening) -> None:
-    # One trip, thus client-side binding: the server takes several statements only as one text. set_config(..., true)
-    # ends with the transaction, also behind a transaction pooler.
-    text = (
-        "BEGIN; SELECT set_config('app.tenant_id', %(bound_tenant)s, true),"
-        " (SELECT version FROM tenants WHERE id = %(bound_tenant)s::uuid)"
-    )
-    parameters: dict[str, Any] = {"bound_tenant": str(tenant_id)}
-    if opening.companion is not None:
-        text += "; " + _as_text(opening.companion)
-        parameters |= opening.parameters
     raw = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+    prepared: set[str] | None = None
+    if connection.get_execution_options().get("may_prepare"):
+        prepared = connection.info.setdefault("prepared", set())  # lives as long as the driver's connection
     try:
-        with psycopg.ClientCursor(raw) as cursor:
-            cursor.execute(text.encode(), parameters)
-            cursor.nextset()
-            row = cursor.fetchone()
-            opening.version = row[1] if row else None
-            if opening.companion is not None:
-                cursor.nextset()
-                opening.answer = cursor.fetchone()
-    except psycopg.OperationalError as error:
+        open_transaction(raw, tenant_id, opening, prepared)
+    except psycopg.Error as error:
         connection.invalidate(error)
+        if not isinstance(error, psycopg.OperationalError):
+            raise
         connection.engine.dispose()
         raise DatabaseUnavailable("the connection to the database was lost") from error
+
+
+def _roll_back_plainly(connection: Connection) -> None:
+    if not connection.invalidated and not connection.closed:
+        roll_back(cast("psycopg.Connection[Any]", connection.connection.driver_connection))
 
 
 def _begin_sqlite(connection: Connection, tenant_id: uuid.UUID, opening: Opening, *, writes: bool) -> None:
@@ -161,11 +140,6 @@ def _begin_sqlite(connection: Connection, tenant_id: uuid.UUID, opening: Opening
     if opening.companion is not None:
         parameters = {**opening.parameters, "bound_tenant": tenant_id}
         opening.answer = connection.execute(opening.companion, parameters).first()
-
-
-@lru_cache(maxsize=16)
-def _as_text(statement: Select[*tuple[Any, ...]]) -> str:
-    return str(statement.compile(dialect=PGDialect_psycopg()))
 
 
 def _begin_plainly(connection: Connection) -> None:

@@ -134,6 +134,16 @@ def test_a_denial_costs_two_trips(app: Flask, trips: Trips) -> None:
     assert trips.during(denied) == 2
 
 
+def test_a_denial_makes_no_later_request_pay(app: Flask, trips: Trips) -> None:
+    acme = make_workspace(app)
+    viewer = sign_in(app, acme, "viewer")
+    warm(viewer, "/api/v1/projects")
+    token = viewer.csrf_token()
+    for _ in range(3):
+        viewer.client.post("/api/v1/projects", base_url=viewer.base, json={"name": "x"}, headers={"X-CSRFToken": token})
+    assert trips.during(lambda: viewer.get("/api/v1/projects")) == 1 + THE_VIEWS_OWN + ENDING
+
+
 def test_static_files_and_health_cost_no_trip(app: Flask, trips: Trips) -> None:
     member = sign_in(app, make_workspace(app))
     assert trips.during(lambda: member.get("/static/app.css").close()) == 0
