@@ -18,7 +18,6 @@ from flask_security.core import _on_identity_loaded
 from flask_security.decorators import anonymous_user_required
 from flask_security.signals import change_email_confirmed, password_changed, password_reset, user_confirmed
 from flask_security.utils import aware_utcnow, set_request_attr
-from itsdangerous import URLSafeTimedSerializer
 from passlib.totp import TotpMatch
 from webauthn.helpers.structs import (
     AuthenticatorSelectionCriteria,
@@ -32,6 +31,7 @@ from auth.datastore import TenantDatastore
 from auth.mail import TenantMailUtil
 from auth.models import User
 from auth.permissions import Access, declare
+from auth.serializer import TenantSerializer
 from config.settings import Settings
 from tenants.db import now
 from tenants.request import writes_on_get
@@ -124,24 +124,6 @@ class TenantWebauthn(WebauthnUtil):
         first = "first" in usage
         check = UserVerificationRequirement.REQUIRED if first else UserVerificationRequirement.DISCOURAGED
         return existing | {"user_verification": check}
-
-
-class TenantSerializer:
-    """Signs links and states for one tenant: what was signed for another is not ours.
-
-    The newest key signs, all verify. The state of a set-up belongs to the login session that began it, which had
-    signed in recently: it lends that to no other session.
-    """
-
-    def __init__(self, app: Flask, salt: str) -> None:
-        # itsdangerous signs with the last.
-        self._keys = [*app.config["SECRET_KEY_FALLBACKS"], app.config["SECRET_KEY"]]
-        self._salt = salt
-
-    def __getattr__(self, name: str) -> Any:
-        login = getattr(g.get("identity"), "login", None) if self._salt in ("tf_setup", "wan") else None
-        salt = f"{self._salt} {g.tenant.id}" + (f" {login.id}" if login else "")
-        return getattr(URLSafeTimedSerializer(self._keys, salt=salt), name)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
