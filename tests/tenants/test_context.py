@@ -281,6 +281,7 @@ class TestFaults:
         get(app, acme, "/write")
         answer = app.test_client().get("/stream", base_url=acme.url, buffered=False)
         answer.close()
+        assert checked_out(app) == 0
 
     def test_a_failing_session_does_not_keep_others_from_leaving(
         self, app: Flask, acme: Workspace, monkeypatch: pytest.MonkeyPatch

@@ -335,6 +335,8 @@ class TestRole:
 
     def test_the_role_of_the_application_may_start(self, postgres_database: Database) -> None:
         app = create_app(postgres_database.settings(**self.production(postgres_database, "tenantry_app")))
+        with app.extensions["tenants"].engines.shared.connect() as connection:
+            assert connection.exec_driver_sql("SELECT current_user").scalar() == "tenantry_app"
         app.extensions["tenants"].engines.dispose()
 
     @pytest.mark.parametrize(("user", "why"), [("postgres", "superuser"), ("tenantry_owner", "owns")])
@@ -370,6 +372,6 @@ class TestRole:
 
     def test_a_development_machine_may_use_any_role(self, postgres_database: Database) -> None:
         app = create_app(postgres_database.settings(database_url=postgres_database.owner_url))
-        with app.extensions["tenants"].engines.shared.connect():
-            pass
+        with app.extensions["tenants"].engines.shared.connect() as connection:
+            assert connection.exec_driver_sql("SELECT current_user").scalar() == "tenantry_owner"
         app.extensions["tenants"].engines.dispose()
