@@ -82,7 +82,9 @@ fi
 rm -f .venv/installed-*
 
 say "installing $(grep -c == "$lock") packages from $lock (about a minute)"
-.venv/bin/python -m pip install --quiet --use-pep517 --require-hashes -r "$lock" ||
+# Nothing but the lock: the pip of Python 3.11 does not see that "coverage[toml]", which another package asks for, is
+# pinned there as "coverage", and refuses as soon as there is a newer one.
+.venv/bin/python -m pip install --quiet --use-pep517 --no-deps --require-hashes -r "$lock" ||
     die "the installation failed; run it again, a half-made .venv is replaced."
 
 if [ "$mode" = test ]; then stamp requirements.lock >.venv/installed-run; fi
