@@ -3,11 +3,8 @@
 import atexit
 import importlib.util
 import os
-import pwd
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -19,7 +16,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import URL
 
-from tests.servers import ServerMissingError
+from tests.servers import ServerMissingError, free_port, unprivileged
 
 SUPERUSER = "postgres"
 READY_WITHIN = 30.0
@@ -59,34 +56,13 @@ def find_binaries() -> Path | None:
     return next(complete, None)
 
 
-def _free_port() -> int:
-    """Return a free port below the range of outgoing connections, so that it stays free while the server is down."""
-    while True:
-        port = random.SystemRandom().randrange(20000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-
-
-def _unprivileged() -> dict[str, Any]:
-    """Return Popen's arguments for a user that PostgreSQL agrees to run as; it refuses root."""
-    if os.geteuid() != 0:
-        return {}
-    users = {entry.pw_name: entry for entry in pwd.getpwall()}
-    entry = users.get("postgres") or users["nobody"]
-    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-
-
 class PostgresServer:
     """One server with its data in a temporary folder; a context manager that stops and removes it."""
 
     def __init__(self, binaries: Path) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="tenantry-pg-"))
-        self._identity = _unprivileged()
+        self._identity = unprivileged("postgres")
         self._binaries = binaries
         self._process: subprocess.Popen[bytes] | None = None
         atexit.register(self.close)
