@@ -70,8 +70,9 @@ def open_transaction(
         _send(connection, tenant_id, opening, forms, new, written_out=prepared is None)
     except psycopg.errors.InvalidSqlStatementName:
         # psycopg clears all prepared statements, ours too, when it sees a savepoint rolled back or an object dropped.
+        # Some of them may be there again, or still: what is not fails, and that is no matter.
         roll_back(connection)
-        for form in new:
+        for form in forms:
             connection.pgconn.exec_(f"DEALLOCATE {form.name}".encode())
         new = forms
         _send(connection, tenant_id, opening, forms, new, written_out=False)

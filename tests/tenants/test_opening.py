@@ -57,3 +57,14 @@ def test_statements_that_psycopg_cleared_are_prepared_again(app: Flask) -> None:
             assert session.scalars(select(Role)).all()
     assert member.get("/api/v1/me").status_code == 200
     assert member.get("/api/v1/me").status_code == 200
+
+
+def test_one_of_them_may_be_gone_and_the_others_not(app: Flask) -> None:
+    member = sign_in(app, make_workspace(app))
+    for name in ("opening_binding", "companion"):
+        assert member.get("/api/v1/me").status_code == 200
+        with app.extensions["tenants"].engines.shared.connect() as connection:
+            for prepared in connection.exec_driver_sql("SELECT name FROM pg_prepared_statements").scalars().all():
+                if prepared.startswith("opening_") and (prepared == "opening_binding") is (name == "opening_binding"):
+                    connection.exec_driver_sql(f"DEALLOCATE {prepared}")
+        assert member.get("/api/v1/me").status_code == 200
