@@ -4,8 +4,10 @@ One field is one setting: `SAAS_<FIELD>` in the environment (or `SAAS_<FIELD>_FI
 value, as container secrets are mounted), its type, its default and one line of documentation.
 """
 
+import ipaddress
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -59,6 +61,11 @@ class Settings(BaseModel):
     trusted_proxies: int = Field(
         0, ge=0, le=10, description="Number of reverse proxies whose X-Forwarded-* headers are believed."
     )
+    outgoing_networks: tuple[str, ...] = Field(
+        (),
+        description="Networks that are not public and that tenants' directories and identity providers may be in,"
+        " comma separated.",
+    )
     mail_url: str = Field(
         "",
         description="smtp://user:password@host:port, smtps://..., or console: with folder, console:var/mail.",
@@ -86,8 +93,12 @@ class Settings(BaseModel):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least severe log line written."
     )
+    metrics_token: SecretStr = Field(
+        SecretStr(""),
+        description="Bearer token with which /metrics may be read; without it there is no such page.",
+    )
 
-    @field_validator("secret_key_fallbacks", "encryption_keys", "languages", mode="before")
+    @field_validator("secret_key_fallbacks", "encryption_keys", "outgoing_networks", "languages", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -110,6 +121,16 @@ class Settings(BaseModel):
         if not host or not all(label and label.replace("-", "a").isalnum() for label in host.split(".")):
             raise ValueError("must be a host name without scheme and port")
         return host
+
+    @field_validator("outgoing_networks")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            for network in value:
+                ipaddress.ip_network(network)
+        except ValueError:
+            raise ValueError("must be networks such as 10.0.0.0/8 or fd00::/8, comma separated") from None
+        return value
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -142,6 +163,11 @@ class Settings(BaseModel):
         """Whether real people's data is at stake."""
         return self.env == "production"
 
+    @cached_property
+    def allowed_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """`outgoing_networks`, parsed."""
+        return tuple(map(ipaddress.ip_network, self.outgoing_networks))
+
     def external_url(self, host: str) -> str:
         """The address, without trailing slash, under which browsers reach `host` of this installation."""
         return f"{self.scheme}://{host}" + (f":{self.public_port}" if self.public_port else "")
@@ -153,6 +179,7 @@ DEVELOPMENT: Mapping[str, Any] = {
     "encryption_keys": DEVELOPMENT_KEY,
     "scheme": "http",
     "public_port": "8000",
+    "outgoing_networks": "0.0.0.0/0,::/0",
     "mail_url": "console:var/mail",
 }
 

@@ -1,7 +1,13 @@
 """Gunicorn's settings; every number that a deployment may want to move has an environment variable."""
 
 import os
+import shutil
+import tempfile
+from itertools import count
 from pathlib import Path
+
+from prometheus_client import values
+from prometheus_client.multiprocess import mark_process_dead
 
 bind = os.environ.get("BIND") or f"127.0.0.1:{os.environ.get('PORT', '8000')}"
 worker_class = "gthread"
@@ -32,3 +38,30 @@ accesslog = os.environ.get("WEB_ACCESS_LOG") or None
 errorlog = "-"
 # The control socket would be one more way in, at a path in the user's home.
 control_socket_disable = True
+
+
+# The workers' metrics. Each writes into files that bear its place and not, as usual, its process id: the worker that
+# takes over a place counts on in its files, so that they do not become more with every worker that ends.
+_own = {"place": "master"}
+values.ValueClass = values.MultiProcessValue(lambda: _own["place"])
+
+
+def on_starting(server):
+    """Make the folder of the workers' metrics, which is this server's alone and empty; a reload keeps it."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="tenantry-metrics-", dir=worker_tmp_dir)
+
+
+def pre_fork(server, worker):
+    """Give the worker the first place that is free."""
+    taken = {other.place for other in server.WORKERS.values()}
+    worker.place = _own["place"] = next(place for place in count() if place not in taken)
+
+
+def child_exit(server, worker):
+    """Forget what was so in a worker that is no more; what it counted stays."""
+    mark_process_dead(worker.place)
+
+
+def on_exit(server):
+    """Remove the folder."""
+    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

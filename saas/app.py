@@ -11,7 +11,20 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from auth import Auth
 from config.settings import Settings, load_settings
-from saas import api, cli, errors, headers, health, i18n, navigation, observability, pages, projects, toolbar
+from saas import (
+    api,
+    cli,
+    errors,
+    headers,
+    health,
+    i18n,
+    metrics,
+    navigation,
+    observability,
+    pages,
+    projects,
+    toolbar,
+)
 from tenants import Tenants
 
 FEATURES = (projects,)
@@ -47,6 +60,7 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> Flask:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
 
     observability.init_app(app, settings)  # first hook: every line logged from here on names the request
+    metrics.init_app(app, settings)  # before whatever takes its time with a request
     Tenants(app, settings, apex=pages.apex)  # before everything that reads tenant data, and the last to leave
     i18n.init_app(app, settings)  # before auth, whose forms are translated
     Auth(app, settings)

@@ -1,12 +1,15 @@
 """Is the process up, and is it ready to serve?"""
 
+from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from alembic import command
 from flask import Flask
 
+from auth.breakers import FAILURES, breakers
 from saas import create_app
 from saas.migrations import configuration, head_revision
 from tenants.engines import create_owner_engine
@@ -28,9 +31,19 @@ def test_the_process_is_up(app: Flask) -> None:
     assert app.test_client().get("/healthz").json == {"status": "ok"}
 
 
+@pytest.fixture
+def no_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(breakers, "_known", OrderedDict())
+
+
+@pytest.mark.usefixtures("no_sources")
 def test_a_migrated_database_is_ready(app: Flask) -> None:
     answer = app.test_client().get("/readyz")
-    assert answer.json == {"status": "ok", "checks": {"database": "ok", "migrations": "ok"}}
+    assert answer.json == {
+        "status": "ok",
+        "checks": {"database": "ok", "migrations": "ok"},
+        "details": {"identity_sources": {"closed": 0, "open": 0, "half-open": 0}},
+    }
     assert app.extensions["tenants"].engines.shared.pool.checkedout() == 0
 
 
@@ -39,6 +52,21 @@ def test_health_sets_no_cookie_and_tells_no_tenant(app: Flask, acme: Workspace, 
     answer = app.test_client().get(path, base_url=acme.url)
     assert "Set-Cookie" not in answer.headers
     assert acme.slug not in answer.get_data(as_text=True)
+
+
+@pytest.mark.usefixtures("no_sources")
+def test_a_directory_that_does_not_answer_is_told_by_number_and_is_no_reason_to_be_unready(
+    app: Flask, acme: Workspace
+) -> None:
+    with breakers.of((acme.tenant.id, "answers")).attempt(OSError):
+        pass
+    for _ in range(FAILURES):
+        with suppress(OSError), breakers.of((acme.tenant.id, "does not")).attempt(OSError):
+            raise OSError
+    answer = app.test_client().get("/readyz")
+    assert (answer.status_code, answer.json["status"]) == (200, "ok")
+    assert answer.json["details"] == {"identity_sources": {"closed": 1, "open": 1, "half-open": 0}}
+    assert str(acme.tenant.id) not in answer.get_data(as_text=True)
 
 
 def ready(database: Database) -> tuple[int, dict[str, str]]:
