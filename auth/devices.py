@@ -10,16 +10,20 @@ from typing import Any
 from flask import Response, after_this_request, current_app, g, request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
+from auth import links
 from auth.models import User
 
 _MAX_AGE = 400 * 24 * 3600  # seconds; browsers keep no cookie for longer
 
 
 def known_for(account: str) -> str | None:
-    """The id of the calling device if `account` (an e-mail address) was signed in on it; None otherwise."""
+    """The id of the calling device if `account`, by a name it signs in with, was signed in on it; None otherwise."""
     whose, device = _known()
-    user = current_app.extensions["security"].datastore.find_user(email=account) if whose else None
-    return device if user is not None and whose == _handle(user) else None
+    if not whose:
+        return None
+    user = current_app.extensions["security"].datastore.find_user(email=account)
+    called = [user] if user is not None else links.users_called(account)
+    return device if any(whose == _handle(user) for user in called) else None
 
 
 def remember(user: User) -> None:

@@ -4,12 +4,16 @@ AuthError
  ├─ WrongCredentials      whoever tries is not who they say
  ├─ SourceUnavailable     the source that should vouch for them does not answer
  ├─ SignInRefused         they are who they say, and may not come in; the message is for them
+ │   └─ LinkNeeded        an account has their e-mail address; both sides have to be proved first
  ├─ Throttled             too many attempts; `retry_after` in seconds
  ├─ Busy                  too many password hashes at work
  ├─ UnsuitablePassword    not a password that we accept; the message says why
  ├─ NotAllowed            a guard refuses a change of rights; the message says which
  ├─ UnknownUser           no such user in this tenant
  ├─ UnknownRole           no such role in this tenant
+ ├─ UnknownProvider       no such identity provider in this tenant
+ ├─ InvalidProvider       a configuration of a provider that cannot work; the message says what
+ ├─ SyncStopped           a sync that went no further; the message says why, and what it did
  └─ UnknownPermission     no such permission in the catalogue
 """
 
@@ -31,6 +35,10 @@ class SourceUnavailable(AuthError):
 
 class SignInRefused(AuthError):
     """A proven person may not sign in; the message is shown to them."""
+
+
+class LinkNeeded(SignInRefused):
+    """A source has proved somebody whose e-mail address an account has that it does not vouch for."""
 
 
 class Throttled(AuthError):
@@ -59,6 +67,18 @@ class UnknownUser(AuthError, LookupError):
 
 class UnknownRole(AuthError, LookupError):
     """No such role in this tenant."""
+
+
+class UnknownProvider(AuthError, LookupError):
+    """No such identity provider in this tenant."""
+
+
+class InvalidProvider(AuthError, ValueError):
+    """A configuration of an identity provider that cannot work."""
+
+
+class SyncStopped(AuthError, ValueError):
+    """A sync that went no further than it safely could."""
 
 
 class UnknownPermission(AuthError, LookupError):

@@ -1,25 +1,23 @@
 """The base of our forms; and Flask-Security's forms, so that each of them passes the gate and the throttle."""
 
-import json
 from typing import Any
 
 import flask_security.forms as fs
-from flask import Response, abort, after_this_request, current_app, g, request, session
+from flask import abort, current_app, request
 from flask_babel import gettext as _
-from flask_babel import ngettext
-from flask_security import UserMixin
+from flask_babel import lazy_gettext
 from flask_security.change_email import ChangeEmailForm as _ChangeEmailForm
-from flask_security.recovery_codes import MfRecoveryForm
 from flask_security.utils import get_message
-from flask_security.webauthn import WebAuthnRegisterResponseForm, WebAuthnSigninResponseForm
 from flask_wtf import FlaskForm
 from flask_wtf.form import _Auto
-from wtforms import EmailField
+from wtforms import EmailField, PasswordField, StringField, SubmitField
+from wtforms.validators import DataRequired, Length, StopValidation
 
-from auth import gate, sessions, throttle
-from auth.errors import SignInRefused, SourceUnavailable, Throttled, WrongCredentials
+from auth import gate, links, sessions, throttle, users
+from auth.errors import AuthError, Throttled
 from auth.identity import current_user
-from auth.providers.database import DatabaseProvider
+from auth.mail import LONGEST_ADDRESS
+from auth.refusals import explain_failure, too_many
 
 
 class PageForm(FlaskForm):
@@ -70,8 +68,27 @@ class Throttle(FlaskForm):
             return False
 
 
+class LoginName:
+    """Validator: an e-mail address, in the form in which it is looked up, or a user name."""
+
+    def __call__(self, form: Any, field: Any) -> None:
+        """Bring an address into its normal form; take anything else of a possible length as a user name."""
+        typed = (field.data or "").strip()
+        if len(typed) > LONGEST_ADDRESS:
+            raise StopValidation(get_message("GENERIC_AUTHN_FAILED")[0])
+        try:
+            field.data = current_app.extensions["security"].mail_util.normalize(typed) if "@" in typed else typed
+        except ValueError:
+            field.data = typed
+
+
 class LoginForm(fs.LoginForm):
     """Sign-in by a login name and a password, proved by the tenant's providers."""
+
+    # A user name is no address to a browser's own check.
+    email = StringField(  # type: ignore[assignment]
+        validators=[fs.IsString(), DataRequired(lazy_gettext("Type who you are.")), LoginName()]
+    )
 
     def validate(self, *args: Any, **kwargs: Any) -> bool:
         """Set `user` when the password is right and the person may come in."""
@@ -80,33 +97,47 @@ class LoginForm(fs.LoginForm):
         self.ifield = self.email
         try:
             self.user = gate.authenticate(self.email.data or "", self.password.data or "")
-        except WrongCredentials:
-            self.form_errors = [get_message("GENERIC_AUTHN_FAILED")[0]]
-        except SignInRefused as error:
-            self.form_errors = [str(error)]
-        except SourceUnavailable:
-            self.form_errors = [_("Your sign-in could not be checked: the directory does not answer. Try again soon.")]
-        except Throttled as error:
-            self.form_errors = [too_many(error)]
-        else:
-            return True
-        return False
+        except AuthError as error:
+            self.form_errors = [explain_failure(error)]
+            return False
+        return True
 
 
 class VerifyForm(Throttle, fs.VerifyForm):
-    """Step-up: the password once more. The login session gets a new id."""
+    """Step-up: the password once more, to the source that vouches for the person. The login session gets a new id."""
 
     attempt_kind = "password"
 
     def validate(self, *args: Any, **kwargs: Any) -> bool:
         """Renew the login session when the password is right."""
-        valid = super().validate(*args, **kwargs)
+        try:
+            with throttle.attempt(self.attempt_kind, self.attempted_account()) as attempt:
+                valid = super(fs.VerifyForm, self).validate(*args, **kwargs) and gate.verify(
+                    current_user(), self.password.data or "", attempt
+                )
+                attempt.succeeded = valid
+        except AuthError as error:
+            self.form_errors = [*self.form_errors, explain_failure(error)]
+            return False
         if valid:
             sessions.renew()
+        elif not self.errors:
+            self.form_errors = [get_message("INVALID_PASSWORD")[0]]
         return valid
 
 
-class ChangePasswordForm(Throttle, fs.ChangePasswordForm):
+class OwnAccountOnly(FlaskForm):
+    """Mixin: for accounts of our own; whoever belongs to a directory is told where it is done."""
+
+    def validate(self, *args: Any, **kwargs: Any) -> bool:
+        """Refuse the form of somebody whom another source vouches for."""
+        if source := links.source_of(current_user().id):
+            self.form_errors = [_("Your account belongs to %(source)s: this is changed there.", source=source)]
+            return False
+        return bool(super().validate(*args, **kwargs))
+
+
+class ChangePasswordForm(OwnAccountOnly, Throttle, fs.ChangePasswordForm):
     """A new password, for the old one. A fault of the new one counts as a failed attempt too, for simplicity."""
 
     attempt_kind = "password"
@@ -117,6 +148,26 @@ class ChangePasswordForm(Throttle, fs.ChangePasswordForm):
         for field in (self.new_password, self.new_password_confirm):
             field.data = normalize(field.data) if field.data else field.data
         return super().validate(*args, **kwargs)
+
+
+class ResetPasswordForm(fs.ResetPasswordForm):
+    """A new password, for a link that was mailed: not for somebody who belongs to a directory by now."""
+
+    def validate(self, *args: Any, **kwargs: Any) -> bool:
+        """Refuse it to somebody whom another source vouches for."""
+        user: Any = self.user
+        if user is not None and (source := links.source_of(user.id)):
+            self.form_errors = [_("Your account belongs to %(source)s: this is changed there.", source=source)]
+            return False
+        return bool(super().validate(*args, **kwargs))
+
+
+class ConnectForm(PageForm):
+    """A name and a password at a directory, of somebody who is signed in here."""
+
+    login = StringField(lazy_gettext("User name in the directory"), validators=[DataRequired(), Length(max=320)])
+    password = PasswordField(lazy_gettext("Password in the directory"), validators=[DataRequired(), Length(max=1024)])
+    submit = SubmitField(lazy_gettext("Connect"))
 
 
 class MailRequest(Throttle):
@@ -139,119 +190,29 @@ class ForgotPasswordForm(MailRequest, fs.ForgotPasswordForm):
     """Asks for a link to choose a new password."""
 
     def validate(self, *args: Any, **kwargs: Any) -> bool:
-        """Take as long for a known address as Flask-Security does for an unknown one."""
-        return _as_if_unknown(super().validate(*args, **kwargs))
+        """Take as long for a known address as Flask-Security does for an unknown one.
+
+        Whoever belongs to a directory has no password here to forget, and is told so by mail.
+        """
+        known = _as_if_unknown(super().validate(*args, **kwargs))
+        user: Any = self.user
+        if known and user is not None and (source := links.source_of(user.id)):
+            if request.method == "POST":
+                users.send_source_notice(user, source)
+            self.email.errors = [get_message("USER_DOES_NOT_EXIST")[0]]  # what the view takes for nobody, and hides
+            return False
+        return known
 
 
 class SendConfirmationForm(MailRequest, fs.SendConfirmationForm):
     """Asks for the confirmation mail again."""
 
 
-class ChangeEmailForm(Throttle, _ChangeEmailForm):
+class ChangeEmailForm(OwnAccountOnly, Throttle, _ChangeEmailForm):
     """Asks for a link to a new address, whosever that is; counted on who asks."""
 
     attempt_kind = "mail"
     counts_always = True
-
-
-class SecondFactor(Throttle):
-    """Mixin: the second step of a sign-in, soon after the first, on the account of the first."""
-
-    attempt_kind = "second factor"
-    user: UserMixin | None
-
-    def attempted_account(self) -> str:
-        """The account whose first factor was proved."""
-        return self.user.email if self.user else ""
-
-    def validate(self, *args: Any, **kwargs: Any) -> bool:
-        """Refuse when the first step is long ago; lock the user, so that a code counts once."""
-        if not getattr(self, "is_setup", False) and not gate.first_factor_is_recent():
-            self.form_errors = [_("You waited too long. Sign in again.")]
-            return False
-        return super().validate(*args, **kwargs)
-
-
-class TwoFactorVerifyCodeForm(SecondFactor, fs.TwoFactorVerifyCodeForm):
-    """A code of the authenticator app."""
-
-
-class _LockedRecovery(MfRecoveryForm):
-    def validate(self, *args: Any, **kwargs: Any) -> bool:
-        # Until the end of the transaction: who comes with the same code waits, and then does not find it.
-        g.db.refresh(self.user, with_for_update=True)
-        return bool(super().validate(*args, **kwargs))
-
-
-class RecoveryCodeForm(SecondFactor, _LockedRecovery):
-    """A recovery code, in place of the app's."""
-
-
-class PasskeyRegistrationForm(WebAuthnRegisterResponseForm):
-    """A new passkey. What the browser says beside it is unsigned, and shown on the page of passkeys."""
-
-    extensions: str | None  # type: ignore[assignment]  # Flask-Security itself sets None
-
-    def validate(self, *args: Any, **kwargs: Any) -> bool:
-        """Keep the extensions only if that page can read them."""
-        valid = bool(super().validate(*args, **kwargs))
-        if valid and not _is_readable(self.extensions):
-            self.extensions = None
-        return valid
-
-
-class PasskeyResponseForm(WebAuthnSigninResponseForm):
-    """A passkey's answer: to a challenge given to this browser, once, and of the account whose turn it is."""
-
-    def validate(self, *args: Any, **kwargs: Any) -> bool:
-        """Set `user` and `cred` when the passkey's signature is right."""
-        ours = session.pop("passkey_challenge", None) == self.challenge
-        # The browser may still have the cookie that named the challenge; so that it was answered is noted here too.
-        if not ours or not throttle.first_use(f"passkey challenge:{self.challenge}"):
-            self.credential.errors = [_("This passkey request was already used. Try again.")]
-            return False
-        if not super().validate(*args, **kwargs) or self.user is None:
-            return False
-        if not self.user.active:
-            self.credential.errors = [_("This passkey does not sign anybody in.")]
-            return False
-        if self.is_secondary and not (
-            gate.first_factor_is_recent() and self.user.fs_uniquifier == session.get("tf_user_id")
-        ):
-            self.credential.errors = [_("This passkey belongs to another account.")]
-            return False
-        if self.is_verify:
-            if self.user.id != g.identity.user_id:
-                self.credential.errors = [_("This passkey belongs to another account.")]
-                return False
-            sessions.renew()
-        elif not self.is_secondary:
-            gate.note_first_factor(DatabaseProvider.id)
-        return True
-
-
-def too_many(error: Throttled) -> str:
-    """The message for somebody who is throttled; the answer becomes 429 with Retry-After."""
-
-    @after_this_request
-    def refuse(response: Response) -> Response:
-        response.status_code = 429
-        response.headers["Retry-After"] = str(error.retry_after)
-        return response
-
-    minutes = -(-error.retry_after // 60)
-    message: str = ngettext(
-        "Too many attempts. Try again in %(num)s minute.", "Too many attempts. Try again in %(num)s minutes.", minutes
-    )
-    return message
-
-
-def _is_readable(extensions: Any) -> bool:
-    try:
-        read = json.loads(extensions) if isinstance(extensions, str) else None
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(read, dict) and isinstance(read.get("credProps", {}), dict) and "\0" not in extensions
 
 
 def _as_if_unknown(known: bool) -> bool:

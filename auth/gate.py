@@ -13,12 +13,15 @@ from flask import g, request, session
 from flask_babel import gettext as _
 from flask_security.tf_plugin import tf_clean_session
 
-from auth import devices, sessions, throttle
-from auth.errors import SignInRefused, WrongCredentials
+from auth import devices, linking, sessions, throttle
+from auth.errors import LinkNeeded, SignInRefused, SourceUnavailable, WrongCredentials
 from auth.models import User
-from auth.providers import registry
+from auth.providers.base import ExternalIdentity
 from auth.providers.database import DatabaseProvider
+from auth.providers.models import ProviderConfig
+from auth.providers.registry import provider_of
 from auth.provisioning import user_for
+from auth.routing import Proof, prove, prove_again
 
 FIRST_FACTOR_COUNTS_FOR = 600  # seconds between the first factor and the second
 
@@ -32,20 +35,48 @@ _SECOND_FACTORS = {
 
 
 def authenticate(login: str, password: str) -> User:
-    """The user whom a login name and password prove, by the tenant's password providers in order.
+    """The user whom a login name and password prove, by the tenant's providers whose turn it is.
 
     Raises Throttled, WrongCredentials, SourceUnavailable or Busy, and SignInRefused for a proven person who may not
     come in.
     """
     with throttle.attempt("password", login) as attempt:
+        proof = _prove(login, password, attempt)
         try:
-            user = _ask_providers(login, password)
-        except WrongCredentials:
-            log.info("sign-in failed", login=login[:320], address=request.remote_addr)
+            user = user_for(proof.identity, proof.config)
+        except LinkNeeded:
+            if proof.config is not None:
+                linking.wait_for_account(proof.identity, proof.config)
             raise
         attempt.succeeded = True
+    note_first_factor(proof.identity.provider)
     check_admissible(user)
     return user
+
+
+def verify(user: User, password: str, attempt: throttle.Attempt) -> bool:
+    """Whether the password proves the signed-in user once more, by the source that vouches for them.
+
+    Raises SourceUnavailable, SignInRefused, Throttled and Busy.
+    """
+    try:
+        proof = prove_again(user, password, attempt)
+        return user_for(proof.identity, proof.config).id == user.id
+    except (WrongCredentials, LinkNeeded):
+        return False
+
+
+def prove_other(login: str, password: str, config: ProviderConfig) -> ExternalIdentity:
+    """Whom that one source proves, for somebody who is signed in and says that they are that person, too.
+
+    Raises Throttled, WrongCredentials, SourceUnavailable and SignInRefused.
+    """
+    provider = provider_of(config)
+    with throttle.attempt("password", login) as attempt:
+        g.db.release()
+        identity = provider.authenticate(login, password, count=attempt.count)
+        attempt.succeeded = True
+    return identity
 
 
 def note_first_factor(provider_id: str) -> None:
@@ -85,17 +116,16 @@ def admit(_sender: Any, user: User, authn_via: Sequence[str] | None = None, **_k
     methods = (
         list(authn_via) if authn_via else ["password", _SECOND_FACTORS.get(request.endpoint or "", "second factor")]
     )
+    if (linked := linking.complete(user)) is not None:
+        linking.tell(linked)
     sessions.start(user, provider=session.get("provider", DatabaseProvider.id), methods=methods, remember=remember)
     devices.remember(user)
     log.info("signed in", user=str(user.id), methods=methods, address=request.remote_addr)
 
 
-def _ask_providers(login: str, password: str) -> User:
-    for provider in registry.password_providers(g.tenant):
-        try:
-            user = user_for(provider.authenticate(login, password))
-        except WrongCredentials:
-            continue
-        note_first_factor(provider.id)
-        return user
-    raise WrongCredentials
+def _prove(login: str, password: str, attempt: throttle.Attempt) -> Proof:
+    try:
+        return prove(login, password, attempt)
+    except (WrongCredentials, SourceUnavailable) as error:
+        log.info("sign-in failed", login=login[:320], address=request.remote_addr, reason=type(error).__name__)
+        raise

@@ -1,8 +1,10 @@
 """Keys for secrets at rest, derived from SAAS_ENCRYPTION_KEYS: the newest encrypts, all decrypt."""
 
 import base64
+import uuid
 from collections.abc import Sequence
 
+from cryptography.fernet import Fernet, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
@@ -17,6 +19,11 @@ def totp_secrets(secrets: Sequence[SecretStr]) -> dict[int, str]:
     """Keys in the form that passlib's TOTP wallet takes: the highest tag encrypts."""
     derived = [_derive(secret, "totp").hex() for secret in secrets]
     return {len(derived) - age: key for age, key in enumerate(derived)}
+
+
+def box_of(secrets: Sequence[SecretStr], tenant_id: uuid.UUID, row_id: uuid.UUID) -> MultiFernet:
+    """Encrypts and decrypts the secrets of one row: copied to another row or tenant, they are unreadable."""
+    return MultiFernet([Fernet(key) for key in fernet_keys(secrets, f"row {tenant_id} {row_id}")])
 
 
 def _derive(secret: SecretStr, purpose: str) -> bytes:

@@ -120,8 +120,14 @@ class Group(TenantScoped, Base):
 
     name: Mapped[str] = mapped_column(String(200))
     origin: Mapped[str] = mapped_column(String(80), default="manual")
+    """manual, or `provider:<id>`: that source alone says who is in it."""
+    external_key: Mapped[str | None] = mapped_column(String(1000))
+    """What the group is called at its source, in the form in which that compares names."""
 
-    __table_args__ = (UniqueConstraint("tenant_id", "origin", "name"),)
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "origin", "name"),
+        Index("uq_groups_tenant_key", "tenant_id", "origin", "external_key", unique=True),
+    )
 
 
 class Membership(TenantScoped, Base):

@@ -37,6 +37,8 @@ class AccessPermission(Permission):
 
     MEMBER_MANAGE = "member:manage", _("Add, change and deactivate members.")
     MEMBER_READ = "member:read", _("See who the members are.")
+    PROVIDER_MANAGE = "provider:manage", _("Connect directories and other identity providers, and change them.")
+    PROVIDER_READ = "provider:read", _("See how people sign in: directories and other identity providers.")
     ROLE_MANAGE = "role:manage", _("Give and take roles.")
     ROLE_READ = "role:read", _("See roles and who holds them.")
 

@@ -1,23 +1,192 @@
 """What a provider says of a person → this tenant's user. The only place where the two meet."""
 
 import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from flask import g
+import uuid_utils.compat as uuid7
+from email_validator import EmailNotValidError, validate_email
+from flask import current_app, g
+from flask_babel import gettext as _
+from sqlalchemy import func, insert, select
+from sqlalchemy.exc import IntegrityError
+from structlog import get_logger
 
-from auth.errors import WrongCredentials
+from auth import groups, links, users
+from auth.errors import LinkNeeded, SignInRefused, WrongCredentials
 from auth.models import User
 from auth.providers.base import ExternalIdentity
 from auth.providers.database import DatabaseProvider
+from auth.providers.models import LinkedIdentity, ProviderConfig
+from tenants.db import now
+
+log = get_logger()
 
 
-def user_for(identity: ExternalIdentity) -> User:
-    """The bound tenant's user whom `identity` is. Raises WrongCredentials when it is nobody here.
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a sign-in would do, without doing it."""
 
-    The key is (tenant, provider, subject): of the database, the subject is the user's own id.
+    user: str | None
+    """E-mail address of the user whom the person is, or would be; None when they would not get in."""
+    happens: str
+    """known, created, link-needed or refused."""
+    groups: tuple[str, ...]
+    roles: tuple[str, ...]
+    """Roles that the person's groups give."""
+
+
+def user_for(identity: ExternalIdentity, config: ProviderConfig | None = None) -> User:
+    """The bound tenant's user whom `identity` is, made or refreshed by what the source says now.
+
+    The key is (tenant, provider, subject): of the database, the subject is the user's own id. Raises WrongCredentials
+    when it is nobody here, SignInRefused when the tenant lets that person not in, and LinkNeeded when an account has
+    their address that another source vouches for.
     """
-    if identity.provider != DatabaseProvider.id:
+    if config is None:
+        if identity.provider != DatabaseProvider.id:
+            raise WrongCredentials
+        found: User | None = g.db.find(User, uuid.UUID(identity.subject))
+        if found is None:
+            raise WrongCredentials
+        return found
+    if identity.provider != str(config.id):
         raise WrongCredentials
-    user: User | None = g.db.find(User, uuid.UUID(identity.subject))
-    if user is None:
-        raise WrongCredentials
+    link = links.find_link(identity.provider, identity.subject) or _welcome(identity, config)
+    user: User = g.db.get_one(User, (g.tenant.id, link.user_id))
+    refresh(user, link, identity)
+    groups.set_memberships(config, user, identity.groups)
     return user
+
+
+def create_linked(identity: ExternalIdentity) -> User:
+    """Make the user whom a source vouches for. Raises ValueError for an unusable or taken e-mail address."""
+    user = users.create_user(identity.email or "", identity.name or identity.login, confirmed=identity.email_vouched)
+    user.locale = _offered(identity.locale)
+    links.link(user, identity)
+    return user
+
+
+def create_many(people: Sequence[ExternalIdentity]) -> tuple[list[tuple[uuid.UUID, ExternalIdentity]], list[str]]:
+    """Make the users whom a source vouches for, many at once.
+
+    Gives back the ids of those made, and the addresses of those not made because an account has theirs already, or
+    because it is none. Somebody who signs in for the first time in this moment is among the latter.
+    """
+    usable = {address.casefold(): person for person in people if (address := _usable(person.email))}
+    taken = set(g.db.scalars(select(func.lower(User.email)).where(func.lower(User.email).in_(usable))))
+    new = [(uuid7.uuid7(), address, person) for address, person in usable.items() if address not in taken]
+    made = [(user_id, person) for user_id, _address, person in new]
+    try:
+        with g.db.begin_nested():
+            _insert(User, [_as_user(user_id, person) for user_id, person in made])
+            _insert(LinkedIdentity, [links.as_row(user_id, person) for user_id, person in made])
+    except IntegrityError:
+        made = [(user.id, person) for _id, person in made if (user := _made_alone(person)) is not None]
+    ids = {person.subject for _id, person in made}
+    return made, [person.email or person.place for person in people if person.subject not in ids]
+
+
+def refresh(user: User, link: LinkedIdentity, identity: ExternalIdentity) -> None:
+    """Give the user the name and address that the source has now; one who had departed is back."""
+    links.note_seen(link, identity)
+    if identity.name and user.name != identity.name[: users.LONGEST_NAME]:
+        user.name = identity.name[: users.LONGEST_NAME]
+    if user.locale is None and (locale := _offered(identity.locale)):
+        user.locale = locale
+    if identity.email and identity.email.casefold() != user.email.casefold():
+        _move(user, identity)
+    if link.departed_at is not None and not identity.disabled:
+        link.departed_at = None
+        user.active = True
+
+
+def preview(identity: ExternalIdentity, config: ProviderConfig) -> Preview:
+    """What a sign-in of that person would do."""
+    mappings = groups.mappings_of(config)
+    wanted = groups.matching([group for group, _role in mappings], identity.groups)
+    named = tuple(sorted({group.name for group, _role in mappings if group.id in wanted}))
+    given = tuple(sorted({role for group, role in mappings if group.id in wanted}))
+    link = links.find_link(identity.provider, identity.subject)
+    if link is not None:
+        user = g.db.get_one(User, (g.tenant.id, link.user_id))
+        return Preview(user.email, "known", named, given)
+    address = _usable(identity.email)
+    if address and users.find_by_email(address) is not None:
+        return Preview(address, "link-needed", named, given)
+    if address and config.creates_users != "never":
+        return Preview(address, "created", named, given)
+    return Preview(None, "refused", named, given)
+
+
+def _welcome(identity: ExternalIdentity, config: ProviderConfig) -> LinkedIdentity:
+    """The link of somebody whom the source vouches for the first time."""
+    address = _usable(identity.email)
+    if address and users.find_by_email(address) is not None:
+        raise LinkNeeded(_("There is an account with your e-mail address already."))
+    if config.creates_users == "never":
+        raise SignInRefused(_("You have no account here yet. Ask an administrator of your workspace."))
+    if not address:
+        raise SignInRefused(_("The company directory has no e-mail address of you. Ask its administrators."))
+    made = _made_alone(identity)
+    # If it was not made here, somebody has made it in this moment: the same person in another tab, or a sync.
+    link = links.find_link(identity.provider, identity.subject)
+    if link is None:
+        raise LinkNeeded(_("There is an account with your e-mail address already."))
+    if made is not None:
+        log.info("user created", provider=config.name, email=address)
+    return link
+
+
+def _as_user(user_id: uuid.UUID, identity: ExternalIdentity) -> dict[str, Any]:
+    return {
+        "id": user_id,
+        "email": _usable(identity.email),
+        "name": (identity.name or identity.login)[: users.LONGEST_NAME],
+        "locale": _offered(identity.locale),
+        "confirmed_at": now() if identity.email_vouched else None,
+    }
+
+
+def _insert(model: type[Any], rows: list[dict[str, Any]]) -> None:
+    if rows:
+        g.db.execute(insert(model), rows)
+
+
+def _made_alone(identity: ExternalIdentity) -> User | None:
+    try:
+        with g.db.begin_nested():
+            user = create_linked(identity)
+            g.db.flush()
+            return user
+    except (IntegrityError, ValueError):
+        return None
+
+
+def _move(user: User, identity: ExternalIdentity) -> None:
+    """Follow a change of address at the source, unless an account has the new one: an address never joins two."""
+    address = _usable(identity.email)
+    if address is None or users.find_by_email(address) is not None:
+        log.warning("address not taken over from the source", user=str(user.id), address=identity.email)
+        return
+    try:
+        with g.db.begin_nested():
+            user.email = address
+            g.db.flush()
+    except IntegrityError:
+        g.db.refresh(user)
+        log.warning("address not taken over from the source", user=str(user.id), address=address)
+
+
+def _usable(email: str | None) -> str | None:
+    try:
+        return validate_email(email or "", check_deliverability=False, globally_deliverable=False).normalized
+    except EmailNotValidError:
+        return None
+
+
+def _offered(locale: str | None) -> str | None:
+    """The language that is offered here of those that a directory writes: "es", "es-MX", "es_ES, en;q=0.5"."""
+    code = (locale or "").replace("_", "-").partition(",")[0].partition(";")[0].partition("-")[0].strip().lower()
+    return code if code in current_app.extensions["tenants"].settings.languages else None

@@ -10,11 +10,11 @@ from datetime import datetime
 
 from flask import current_app, g
 from flask_babel import gettext as _
-from sqlalchemy import ColumnExpressionArgument, delete, or_, select
+from sqlalchemy import ColumnExpressionArgument, Select, delete, or_, select
 
 from auth.errors import NotAllowed, UnknownRole
 from auth.identity import Identity
-from auth.models import Grant, Membership, Role, User
+from auth.models import Grant, Group, Membership, Role, User
 from auth.permissions import OWNER, AccessPermission, BuiltinRole, Catalogue
 from tenants.db import now
 from tenants.models import TenantRow
@@ -135,6 +135,42 @@ def revoke_role(user: User, role_name: str, *, actor: Identity | None, on: tuple
     return revoked
 
 
+def grant_to_group(group: Group, role: Role, *, actor: Identity | None, origin: str, reason: str) -> Grant:
+    """Give the members of a group a role, on the whole tenant. Raises NotAllowed."""
+    _check_place(role, "")
+    _check_may_change(actor, role, None)
+    same = select(Grant).where(Grant.group_id == group.id, Grant.role_id == role.id, Grant.origin == origin)
+    grant: Grant | None = g.db.scalar(same)
+    if grant is None:
+        giver = actor.user_id if actor else None
+        grant = Grant(group_id=group.id, role_id=role.id, origin=origin, granted_by=giver, reason=reason)
+        g.db.add(grant)
+    return grant
+
+
+def revoke_from_group(group: Group, role: Role, *, actor: Identity | None, origin: str) -> int:
+    """Take a role of that origin from the members of a group; gives back how many grants. Raises NotAllowed."""
+    _check_may_change(actor, role, None)
+    statement = delete(Grant).where(Grant.group_id == group.id, Grant.role_id == role.id, Grant.origin == origin)
+    revoked: int = g.db.execute(statement).rowcount
+    return revoked
+
+
+def check_holds_all_of(actor: Identity | None, users: Select[uuid.UUID]) -> None:
+    """Raise NotAllowed unless the actor holds all that any of some users holds.
+
+    Who decides how somebody signs in could sign in as them. `users` selects their ids.
+    """
+    if actor is None:
+        return
+    if OWNER.name not in actor.roles and _owners(User.id.in_(users)):
+        raise NotAllowed(_("Only owners decide how an owner signs in."))
+    groups = select(Membership.group_id).where(Membership.user_id.in_(users))
+    reaching = select(Grant.role_id).where(or_(Grant.user_id.in_(users), Grant.group_id.in_(groups)))
+    held = frozenset[str]().union(*map(permissions_of, g.db.scalars(select(Role).where(Role.id.in_(reaching)))))
+    _check_holds(actor, held)
+
+
 def drop_object(object_type: str, object_id: uuid.UUID) -> None:
     """Take back every grant on an object that is about to be deleted."""
     g.db.execute(delete(Grant).where(Grant.object_type == object_type, Grant.object_id == object_id))
@@ -155,6 +191,11 @@ def holders_on(object_type: str, object_id: uuid.UUID) -> Sequence[tuple[User, s
 def is_owner(user_id: uuid.UUID) -> bool:
     """Whether the user is an owner, directly or through a group, be the account active or not."""
     return user_id in _owners()
+
+
+def owners() -> set[uuid.UUID]:
+    """The ids of all owners, active or not."""
+    return _owners()
 
 
 def keep_an_owner(*, without: uuid.UUID) -> None:

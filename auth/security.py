@@ -26,7 +26,7 @@ from webauthn.helpers.structs import (
 )
 from werkzeug.local import LocalProxy
 
-from auth import devices, forms, gate, identity, keys, passwords, sessions, users
+from auth import devices, factor_forms, forms, gate, identity, keys, passwords, routing, sessions, users
 from auth.datastore import TenantDatastore
 from auth.mail import TenantMailUtil
 from auth.models import User
@@ -143,12 +143,14 @@ def init_app(app: Flask, settings: Settings) -> None:
         verify_form=forms.VerifyForm,
         change_password_form=forms.ChangePasswordForm,
         forgot_password_form=forms.ForgotPasswordForm,
+        reset_password_form=forms.ResetPasswordForm,
         send_confirmation_form=forms.SendConfirmationForm,
-        two_factor_verify_code_form=forms.TwoFactorVerifyCodeForm,
-        mf_recovery_form=forms.RecoveryCodeForm,
-        wan_register_response_form=forms.PasskeyRegistrationForm,
-        wan_signin_response_form=forms.PasskeyResponseForm,
+        two_factor_verify_code_form=factor_forms.TwoFactorVerifyCodeForm,
+        mf_recovery_form=factor_forms.RecoveryCodeForm,
+        wan_register_response_form=factor_forms.PasskeyRegistrationForm,
+        wan_signin_response_form=factor_forms.PasskeyResponseForm,
     )
+    security.login_context_processor(routing.describe_sign_in)
     passwords.init_app(app, at_once=settings.hashes_at_once, wait_seconds=settings.hash_wait_seconds)
     for name in ("remember_token", "login", "reset", "change_email", "confirm", "us_setup", "tf_setup", "tf_validity",
                  "wan", "refresh_token"):  # fmt: skip

@@ -36,8 +36,24 @@ PER_ADDRESS = 100
 class Attempt:
     """An attempt under way; unless it is told that it succeeded, it counts as failed."""
 
+    kind: str
     keys: tuple[str, ...]
+    by_device: bool = False
+    """Whether it is counted on a device of the account's owner, and not on the account."""
     succeeded: bool = False
+    looked_at: bool = False
+    """Whether some source has refused the proof: then it counts, even if another source could not be asked."""
+
+    def count(self, account: str) -> None:
+        """Count the attempt on this account, too: the name that was typed is one of several that it has.
+
+        Raises Throttled.
+        """
+        key = _key(f"{self.kind}:account:{account}")
+        if key not in self.keys and not self.by_device:
+            self.keys = (*self.keys, key)
+            if not _count({key: PER_ACCOUNT}):
+                raise Throttled(int(WINDOW.total_seconds()))
 
 
 @contextmanager
@@ -52,12 +68,14 @@ def attempt(kind: str, account: str) -> Iterator[Attempt]:
     g.db.release()
     subject = f"{kind}:device:{device}" if device else f"{kind}:account:{account}"
     limits = {_key(f"{kind}:address:{_address()}"): PER_ADDRESS, _key(subject): PER_ACCOUNT}
-    trial = Attempt(tuple(limits))
+    trial = Attempt(kind, tuple(limits), by_device=device is not None)
     if not _count(limits):
         raise Throttled(int(WINDOW.total_seconds()))
     try:
         yield trial
     except (Busy, SourceUnavailable):
+        if trial.looked_at:
+            raise
         g.db.release()
         with bound(g.tenant):  # of its own: the answer is a refusal, but nobody has looked at the proof
             _take_back(trial.keys)

@@ -11,13 +11,14 @@ from flask_babel import gettext as _
 from flask_security.confirmable import generate_confirmation_token
 from flask_security.recoverable import generate_reset_password_token
 from flask_security.utils import send_mail
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select, update
 
 from auth import passwords, roles, sessions
 from auth.errors import NotAllowed, UnknownUser
 from auth.identity import Identity
 from auth.models import User
 from auth.permissions import OWNER, AccessPermission
+from auth.providers.models import LinkedIdentity
 from tenants.db import now
 
 LONGEST_NAME = 200
@@ -82,6 +83,11 @@ def send_address_notice(user: User, former: str) -> None:
     send_mail(_("Your e-mail address was changed"), former, "security/email/address_notice", user=user)
 
 
+def send_source_notice(user: User, source: str) -> None:
+    """Tell a user who asked for a new password that they have none here, and where theirs is kept."""
+    send_mail(_("Your password is not kept here"), user.email, "security/email/source_notice", user=user, source=source)
+
+
 def create_owner(_sender: Any, tenant: Any, owner: Mapping[str, Any]) -> None:
     """Give a new tenant its roles and its owner. Receives `tenant_created`."""
     roles.create_builtin_roles()
@@ -119,20 +125,27 @@ def list_users(*, limit: int = 1000) -> Sequence[User]:
 
 def deactivate_user(user: User, *, actor: Identity | None) -> None:
     """Close an account: no sign-in any more, and every login session ends. Raises NotAllowed."""
-    _check_may_manage(actor)
+    check_may_manage(actor)
     roles.keep_an_owner(without=user.id)  # first: it waits for who makes or unmakes an owner just now
     if actor is not None and OWNER.name not in actor.roles and roles.is_owner(user.id):
         raise NotAllowed(_("Only owners deactivate an owner."))
     user.active = False
     sessions.end_all(user.id)
+    # A sync opens what a sync has closed; this was decided here.
+    g.db.execute(update(LinkedIdentity).where(LinkedIdentity.user_id == user.id).values(departed_at=None))
 
 
 def reactivate_user(user: User, *, actor: Identity | None) -> None:
     """Open a deactivated account again. Raises NotAllowed."""
-    _check_may_manage(actor)
+    check_may_manage(actor)
     if actor is not None and OWNER.name not in actor.roles and roles.is_owner(user.id):
         raise NotAllowed(_("Only owners reactivate an owner."))
     user.active = True
+
+
+def ids_of(user: User) -> Select[uuid.UUID]:
+    """The id of one user, as a selection."""
+    return select(User.id).where(User.id == user.id)
 
 
 def name_of(user_id: uuid.UUID | None) -> str:
@@ -147,7 +160,8 @@ def _at(email: str) -> User | None:
     return user
 
 
-def _check_may_manage(actor: Identity | None) -> None:
+def check_may_manage(actor: Identity | None) -> None:
+    """Raise NotAllowed unless the actor may manage members."""
     if actor is not None and AccessPermission.MEMBER_MANAGE not in actor.permissions:
         raise NotAllowed(_("Managing members needs the permission “%(name)s”.", name=AccessPermission.MEMBER_MANAGE))
 

@@ -2,23 +2,32 @@
 
 import uuid
 import zoneinfo
+from datetime import timedelta
 
 from flask import Blueprint, abort, current_app, flash, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext, refresh
+from flask_security import auth_required
 from wtforms import SelectField, StringField, SubmitField
 from wtforms.validators import DataRequired, Length
 
-from auth import sessions
-from auth.forms import PageForm
+from auth import gate, linking, links, sessions
+from auth.errors import AuthError, NotAllowed
+from auth.forms import ConnectForm, PageForm
 from auth.holdings import Held, find_holder
 from auth.identity import current_user
 from auth.permissions import signed_in
+from auth.providers.models import ProviderConfig
+from auth.providers.registry import DATABASE, list_configs
 from auth.redirects import back_to
+from auth.refusals import explain_failure
 from auth.users import LONGEST_NAME
 
 ZONES = sorted(zone for zone in zoneinfo.available_timezones() if "/" in zone or zone == "UTC")
+
+# Whoever connects an account gives it a new way in: that takes a recent proof, like a passkey does.
+_fresh = auth_required("session", within=lambda: current_app.config["SECURITY_FRESHNESS"], grace=lambda: timedelta())
 
 bp = Blueprint("account", __name__, url_prefix="/account", template_folder="templates")
 
@@ -57,7 +66,8 @@ def profile() -> ResponseReturnValue:
     if not form.validate_on_submit():
         return _overview(form), 422
     user = current_user()
-    user.name = (form.name.data or "").strip()
+    if not links.is_linked(user.id):  # a directory would write its own over it
+        user.name = (form.name.data or "").strip()
     user.locale = form.locale.data or None
     user.timezone = form.timezone.data or None
     session.pop("locale", None)
@@ -77,13 +87,40 @@ def language() -> ResponseReturnValue:
     return redirect(back_to(request.form.get("next"), url_for("account.overview")))
 
 
+@bp.route("/connect/<uuid:config_id>", methods=["GET", "POST"])
+@signed_in
+@_fresh
+def connect(config_id: uuid.UUID) -> ResponseReturnValue:
+    """Prove that one is the person of that name at a directory, too; the two are one account then."""
+    config = g.db.find(ProviderConfig, config_id)
+    if config is None or not config.enabled:
+        abort(404)
+    form = ConnectForm()
+    if form.validate_on_submit():
+        try:
+            identity = gate.prove_other(form.login.data or "", form.password.data or "", config)
+            linking.connect(current_user(), identity, config)
+        except NotAllowed as error:
+            form.form_errors = [str(error)]
+        except AuthError as error:
+            form.form_errors = [explain_failure(error)]
+        else:
+            sessions.renew()
+            linking.tell(config)
+            return redirect(url_for("account.overview"))
+    return render_template("account/connect.html", form=form, provider=config)
+
+
 @bp.get("/sessions")
 @signed_in
 def list_sessions() -> ResponseReturnValue:
     """Where the person is signed in."""
     rows = sessions.list_of(g.identity.user_id)
+    shown = [sessions.describe(row, g.identity.login.id) for row in rows]
+    elsewhere = any(one["provider"] != DATABASE.id for one in shown)
+    labels = {str(config.id): config.label for config in list_configs()} if elsewhere else {}
     return render_template(
-        "account/sessions.html", sessions=[sessions.describe(row, g.identity.login.id) for row in rows]
+        "account/sessions.html", sessions=[one | {"provider": labels.get(one["provider"], "")} for one in shown]
     )
 
 
@@ -109,9 +146,13 @@ def end_all_sessions() -> ResponseReturnValue:
 
 def _overview(form: ProfileForm) -> str:
     user = current_user()
+    sources = links.sources_of(user.id)
+    linked = [{"label": config.label, "place": link.place} for config, link in sources if link is not None]
     return render_template(
         "account/overview.html",
         profile_form=form,
+        linked=linked,
+        connectable=[config for config, _link in sources if config.enabled and not linked],
         second_factor=bool(user.tf_primary_method),
         recovery_codes_left=len(user.mf_recovery_codes or ()),
         passkeys=user.webauthn,

@@ -33,6 +33,7 @@ from werkzeug.routing import Rule, UUIDConverter
 from werkzeug.test import TestResponse
 
 from auth.models import User
+from auth.providers.models import ProviderConfig
 from saas.projects.models import Project
 from tenants.context import bind, bound, unbind
 from tenants.db import Base, TenantSession
@@ -50,6 +51,8 @@ links = [(model, link) for model in MODELS for link in links_of(table_of(model))
 by_link = pytest.mark.parametrize(
     ("model", "link"), links, ids=[f"{model.__name__}.{own_column(link).name}" for model, link in links]
 )
+GIVEN: dict[Model, dict[str, Any]] = {ProviderConfig: {"enabled": True}}
+"""What a row has to be for its owner to see it on every page that shows one."""
 MISSING = uuid.UUID("01900000-0000-7000-8000-000000000000")
 
 
@@ -77,7 +80,7 @@ def pair(app: Flask) -> Pair:
     made: list[dict[Model, uuid.UUID]] = []
     for workspace in (a, b):
         with app.app_context(), bound(workspace.tenant) as session:
-            made.append({model: make_row(session, model).id for model in MODELS})
+            made.append({model: make_row(session, model, **GIVEN.get(model, {})).id for model in MODELS})
     return Pair(app, a, b, *made)
 
 

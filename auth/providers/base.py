@@ -1,6 +1,7 @@
 """What every source of identity is: immutable, and stateless between two attempts."""
 
 import abc
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from auth.errors import SourceUnavailable, WrongCredentials
@@ -19,7 +20,15 @@ class ExternalIdentity:
     email_vouched: bool = False
     """Whether the provider has proved that the address is this person's."""
     name: str | None = None
+    login: str = ""
+    """The user name at the source; it may change hands."""
+    place: str = ""
+    """Where the source keeps the person, say a distinguished name; for people, never compared."""
+    locale: str | None = None
     groups: frozenset[str] = frozenset()
+    """Keys of the person's groups, in the form in which the provider compares them."""
+    disabled: bool = False
+    """Whether the source keeps the person and lets them in nowhere."""
 
 
 class Provider(abc.ABC):
@@ -29,14 +38,23 @@ class Provider(abc.ABC):
     id: str
     """Names the provider within its tenant; the origin of grants that it causes is `provider:<id>`."""
 
+    @property
+    def origin(self) -> str:
+        """The origin of the groups and grants that this provider causes."""
+        return f"provider:{self.id}"
+
 
 class PasswordProvider(Provider):
     """A source that is asked with a login name and a password, typed into our form."""
 
     @abc.abstractmethod
-    def authenticate(self, login: str, password: str) -> ExternalIdentity:
+    def authenticate(self, login: str, password: str, *, count: Callable[[str], None]) -> ExternalIdentity:
         """Prove who `login` is.
 
-        Raises WrongCredentials when the proof fails, and SourceUnavailable when it could not be tried: the two never
-        share a path, and a source that is down is no reason to ask another.
+        One account may have many login names: as soon as the source has told which account `login` means, and before
+        it is asked about the password, `count` is called with what names the account, and raises Throttled.
+
+        Raises WrongCredentials when the proof fails, SignInRefused when it succeeds and the source lets the person in
+        all the same not, and SourceUnavailable when it could not be tried: they never share a path, and a source that
+        is down is no reason to ask another.
         """

@@ -1,5 +1,7 @@
 """The tenant's own accounts, with their password hashes in our database."""
 
+from collections.abc import Callable
+
 from flask import current_app
 
 from auth.providers.base import ExternalIdentity, PasswordProvider, WrongCredentials
@@ -11,8 +13,11 @@ class DatabaseProvider(PasswordProvider):
     kind = "database"
     id = "database"
 
-    def authenticate(self, login: str, password: str) -> ExternalIdentity:
-        """Compare the password of the account with that e-mail address; as slowly when there is none."""
+    def authenticate(self, login: str, password: str, *, count: Callable[[str], None]) -> ExternalIdentity:
+        """Compare the password of the account with that e-mail address; as slowly when there is none.
+
+        An account has one address here, by which the attempt was counted.
+        """
         security = current_app.extensions["security"]
         user = security.datastore.find_user(case_insensitive=True, email=login)
         password = security.password_util.normalize(password)

@@ -3,11 +3,12 @@
 from alembic import context
 
 import auth.models
+import auth.providers.models
 import saas.projects.models
 import tenants.models
 from tenants.db import Base
 
-FEATURES = (tenants.models, auth.models, saas.projects.models)
+FEATURES = (tenants.models, auth.models, auth.providers.models, saas.projects.models)
 """Imported for their tables, which autogeneration compares with the database."""
 
 

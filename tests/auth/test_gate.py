@@ -1,14 +1,18 @@
 """What the gate notes of a sign-in."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
 from auth.models import LoginSession
+from auth.providers import configs
 from auth.providers.base import ExternalIdentity, PasswordProvider
 from tenants.context import bound
 from tenants.db import now
+from tests.auth.helpers import inside
 from tests.factories import Workspace
 from tests.visitor import Visitor, sign_in
 
@@ -17,12 +21,12 @@ class Directory(PasswordProvider):
     """A source that vouches for whoever it is told to."""
 
     kind = "directory"
-    id = "directory-1"
 
-    def __init__(self, subject: str) -> None:
+    def __init__(self, id: str, subject: str) -> None:
+        self.id = id
         self.subject = subject
 
-    def authenticate(self, login: str, password: str) -> ExternalIdentity:
+    def authenticate(self, login: str, password: str, *, count: Callable[[str], None]) -> ExternalIdentity:
         return ExternalIdentity(provider=self.id, subject=self.subject)
 
 
@@ -37,12 +41,15 @@ def test_a_login_session_names_the_provider_that_vouched_for_it(app: Flask, acme
 
 
 def test_a_provider_that_vouches_for_a_stranger_signs_nobody_in(
-    app: Flask, acme: Workspace, visitor: Visitor, monkeypatch
+    app: Flask, acme: Workspace, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The subject is a user's id, but the key is (tenant, provider, subject): another provider's says nothing.
-    directory = Directory(str(acme.people["owner"].id))
-    monkeypatch.setattr("auth.providers.registry.password_providers", lambda tenant: [directory])
-    visitor.sign_in(acme.people["owner"])
+    settings = {"servers": ["ldaps://ldap.example"], "base_dn": "dc=example"}
+    with inside(app, acme):
+        configs.enable_provider(configs.add_provider("office", "ldap", settings, actor=None), actor=None)
+    subject = str(acme.people["owner"].id)
+    monkeypatch.setattr("auth.routing.provider_of", lambda config: Directory(str(config.id), subject))
+    visitor.post("/auth/login", {"email": "somebody", "password": "anything"})
     assert not visitor.is_signed_in()
     assert providers_of(app, acme) == []
 

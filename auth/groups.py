@@ -1,0 +1,143 @@
+"""Groups whose members a source decides, and the roles that they give.
+
+A mapping is a group of the source's origin with a grant of the same origin. Who is in it is what the source says, at
+each sign-in and sync; nothing of another origin is ever touched by that.
+"""
+
+import uuid
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from flask import g
+from flask_babel import gettext as _
+from sqlalchemy import delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from auth import roles
+from auth.errors import NotAllowed
+from auth.identity import Identity
+from auth.models import Grant, Group, Membership, Role, User
+from auth.permissions import OWNER
+from auth.providers.models import ProviderConfig
+
+LONGEST_NAME = 200
+LONGEST_KEY = 1000
+
+
+def map_group(config: ProviderConfig, key: str, name: str, role_name: str, *, actor: Identity | None) -> Group:
+    """Give the members of a source's group a role, in this workspace, from their next sign-in or sync on.
+
+    Raises NotAllowed for a role that the actor may not give, and UnknownRole.
+    """
+    if len(key) > LONGEST_KEY:
+        raise NotAllowed(_("The name of the group is too long."))
+    role = roles.get_role(role_name)
+    if role.builtin and role.name == OWNER.name:
+        raise NotAllowed(_("Who owns a workspace is said by its owners, not by a group of a directory."))
+    group: Group | None = g.db.scalar(select(Group).where(Group.origin == config.origin, Group.external_key == key))
+    if group is None:
+        group = Group(name=_unused_name(config.origin, name), origin=config.origin, external_key=key)
+        g.db.add(group)
+        g.db.flush()  # the grant refers to its id
+    roles.grant_to_group(group, role, actor=actor, origin=config.origin, reason=f"group of {config.label}"[:255])
+    return group
+
+
+def unmap_group(config: ProviderConfig, name: str, role_name: str, *, actor: Identity | None) -> int:
+    """Take a role from the members of a source's group again; gives back how many mappings there were.
+
+    `name` is the group's name or its key. Raises NotAllowed, UnknownRole.
+    """
+    role = roles.get_role(role_name)
+    removed = 0
+    for group in mapped_groups(config):
+        if name in (group.name, group.external_key):
+            removed += roles.revoke_from_group(group, role, actor=actor, origin=config.origin)
+            if not g.db.scalar(select(Grant.id).where(Grant.group_id == group.id).limit(1)):
+                g.db.execute(delete(Group).where(Group.id == group.id))
+    return removed
+
+
+def mapped_groups(config: ProviderConfig) -> Sequence[Group]:
+    """The groups of a source that mean something here."""
+    groups: Sequence[Group] = g.db.scalars(
+        select(Group).where(Group.origin == config.origin).order_by(Group.name)
+    ).all()
+    return groups
+
+
+def mappings_of(config: ProviderConfig) -> list[tuple[Group, str]]:
+    """The mappings of a source: its groups, each with the name of a role."""
+    rows = g.db.execute(
+        select(Group, Role.name)
+        .join(Grant, (Grant.tenant_id == Group.tenant_id) & (Grant.group_id == Group.id))
+        .join(Role, (Role.tenant_id == Grant.tenant_id) & (Role.id == Grant.role_id))
+        .where(Group.origin == config.origin, Grant.origin == config.origin)
+        .order_by(Group.name, Role.name)
+    )
+    return [(group, role) for group, role in rows]
+
+
+def memberships_of(
+    groups: Iterable[uuid.UUID], users: Collection[uuid.UUID] | None = None
+) -> dict[uuid.UUID, set[uuid.UUID]]:
+    """Which of the groups each user is in, by user; of some users, or of everybody."""
+    statement = select(Membership.user_id, Membership.group_id).where(Membership.group_id.in_(list(groups)))
+    if users is not None:
+        statement = statement.where(Membership.user_id.in_(list(users)))
+    found: dict[uuid.UUID, set[uuid.UUID]] = {}
+    for user_id, group_id in g.db.execute(statement):
+        found.setdefault(user_id, set()).add(group_id)
+    return found
+
+
+def matching(groups: Iterable[Group], keys: Collection[str]) -> set[uuid.UUID]:
+    """The ids of those groups that a person is in whom the source says to be in the groups of these keys."""
+    return {group.id for group in groups if group.external_key in keys}
+
+
+def set_memberships(config: ProviderConfig, user: User, keys: Collection[str]) -> None:
+    """Put the user into the source's groups of these keys, and out of its others; none of another origin."""
+    groups = mapped_groups(config)
+    wanted = matching(groups, keys)
+    held = memberships_of([group.id for group in groups], [user.id]).get(user.id, set())
+    add_memberships({user.id: wanted - held})
+    remove_memberships({user.id: held - wanted})
+
+
+def add_memberships(wanted: Mapping[uuid.UUID, Collection[uuid.UUID]]) -> int:
+    """Put users into groups; who is in one already stays. Gives back how many were asked for."""
+    rows = [{"user_id": user, "group_id": group} for user, groups in wanted.items() for group in sorted(groups)]
+    if rows:
+        dialect: Any = postgresql if g.db.get_bind().dialect.name == "postgresql" else sqlite
+        # Two sign-ins of one person, or a sync and a sign-in, may both find them missing.
+        g.db.execute(
+            dialect.insert(Membership).on_conflict_do_nothing(index_elements=["tenant_id", "user_id", "group_id"]), rows
+        )
+    return len(rows)
+
+
+def remove_memberships(unwanted: Mapping[uuid.UUID, Collection[uuid.UUID]]) -> int:
+    """Take users out of groups; gives back how many memberships there were."""
+    removed = 0
+    for user, groups in unwanted.items():
+        if groups:
+            gone = delete(Membership).where(Membership.user_id == user, Membership.group_id.in_(list(groups)))
+            removed += g.db.execute(gone).rowcount
+    return removed
+
+
+def drop_origin(origin: str) -> None:
+    """Take back everything that a source has caused: its groups, their grants and memberships."""
+    g.db.execute(delete(Grant).where(Grant.origin == origin))
+    g.db.execute(delete(Group).where(Group.origin == origin))
+
+
+def _unused_name(origin: str, name: str) -> str:
+    taken = set(g.db.scalars(select(Group.name).where(Group.origin == origin)))
+    wanted = name[:LONGEST_NAME]
+    number = 2
+    while wanted in taken:
+        suffix = f" ({number})"
+        wanted, number = name[: LONGEST_NAME - len(suffix)] + suffix, number + 1
+    return wanted

@@ -1,0 +1,177 @@
+"""The configurations of a tenant's identity sources: added, changed, ordered, switched on and off, removed."""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from flask import g
+from flask_babel import gettext as _
+from pydantic import ValidationError
+from sqlalchemy import delete, func, select
+
+from auth import groups, roles
+from auth.errors import InvalidProvider, NotAllowed, UnknownProvider
+from auth.identity import Identity
+from auth.models import LoginSession
+from auth.permissions import AccessPermission
+from auth.providers.ldap import LdapConfiguration, LdapProvider
+from auth.providers.models import LinkedIdentity, ProviderConfig
+from auth.providers.registry import list_configs, seal_secret
+
+KINDS: Mapping[str, type[LdapConfiguration]] = {LdapProvider.kind: LdapConfiguration}
+"""What each kind of source takes as settings."""
+CREATES_USERS = ("sign-in", "sync", "never")
+"""When a source may make users: at their first sign-in, then and by sync, or never."""
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+_DOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9-]+(?:\.[a-z0-9-]+)+")
+
+
+def get_config(name: str) -> ProviderConfig:
+    """The bound tenant's source of that name. Raises UnknownProvider."""
+    config: ProviderConfig | None = g.db.scalar(select(ProviderConfig).where(ProviderConfig.name == name))
+    if config is None:
+        known = ", ".join(each.name for each in list_configs()) or "none"
+        raise UnknownProvider(f"no identity provider '{name}'; there are: {known}")
+    return config
+
+
+def validate(kind: str, settings: Mapping[str, Any]) -> LdapConfiguration:
+    """The settings as that kind of source takes them. Raises InvalidProvider that names every faulty one."""
+    if kind not in KINDS:
+        raise InvalidProvider(f"no kind of provider '{kind}'; there are {', '.join(KINDS)}")
+    try:
+        return KINDS[kind].model_validate(dict(settings))
+    except ValidationError as error:
+        faults = error.errors(include_input=False, include_url=False)
+        raise InvalidProvider("; ".join(_describe(fault) for fault in faults)) from None
+
+
+def add_provider(
+    name: str,
+    kind: str,
+    settings: Mapping[str, Any],
+    *,
+    actor: Identity | None,
+    secret: str | None = None,
+    label: str = "",
+    domains: Collection[str] = (),
+    creates_users: str = "sign-in",
+    most_departures: int = 20,
+) -> ProviderConfig:
+    """Configure a source, last in order and switched off. Raises NotAllowed, InvalidProvider."""
+    check_may_manage(actor)
+    if not _NAME.fullmatch(name) or name == "database":
+        raise InvalidProvider("name: 1 to 40 lower-case letters, digits and inner hyphens")
+    if g.db.scalar(select(ProviderConfig.id).where(ProviderConfig.name == name)):
+        raise InvalidProvider(f"name: there is a provider '{name}' already")
+    last = g.db.scalar(select(func.max(ProviderConfig.position)))
+    config = ProviderConfig(name=name, label=name, kind=kind, position=0 if last is None else last + 1)
+    g.db.add(config)
+    change_provider(
+        config, actor=actor, settings=settings, secret=secret, label=label or name, domains=domains,
+        creates_users=creates_users, most_departures=most_departures,
+    )  # fmt: skip
+    return config
+
+
+def change_provider(config: ProviderConfig, *, actor: Identity | None, **changes: Any) -> None:
+    """Change what is given of settings, secret, label, domains, creates_users, most_departures and position.
+
+    The secret has to be given again with what decides whom it is shown to. Raises NotAllowed, also for an actor who
+    would decide about people with more rights, and InvalidProvider.
+    """
+    check_may_change(config, actor=actor)
+    if (settings := changes.pop("settings", None)) is not None:
+        wanted = validate(config.kind, settings).model_dump(mode="json")
+        if config.secret is not None and changes.get("secret") is None and _leads_elsewhere(config.settings, wanted):
+            raise InvalidProvider("secret: give the password again, for it would go to another server from now on")
+        config.settings = wanted
+    if (domains := changes.pop("domains", None)) is not None:
+        config.domains = _checked_domains(config, domains)
+    if changes.get("creates_users", "never") not in CREATES_USERS:
+        raise InvalidProvider(f"creates_users: one of {', '.join(CREATES_USERS)}")
+    if not 0 <= changes.get("most_departures", 0) <= 100:
+        raise InvalidProvider("most_departures: a share in per cent, 0 to 100")
+    if not 1 <= len(changes.get("label", "x").strip()) <= 100:
+        raise InvalidProvider("label: 1 to 100 characters")
+    if (secret := changes.pop("secret", None)) is not None:
+        g.db.flush()  # it is encrypted for the row's id
+        config.secret = seal_secret(config, secret) if secret else None
+    for name, value in changes.items():
+        setattr(config, name, value)
+    g.db.flush()
+
+
+def enable_provider(config: ProviderConfig, *, actor: Identity | None) -> None:
+    """Ask the source from the next sign-in on. Raises NotAllowed."""
+    check_may_change(config, actor=actor)
+    config.enabled = True
+
+
+def disable_provider(config: ProviderConfig, *, actor: Identity | None, end_sessions: bool = False) -> int:
+    """Ask the source no more; whom it vouches for does not get in. Gives back how many login sessions were ended.
+
+    Whoever is signed in stays so unless `end_sessions`. Raises NotAllowed.
+    """
+    check_may_change(config, actor=actor)
+    config.enabled = False
+    return _end_sessions(config) if end_sessions else 0
+
+
+def remove_provider(config: ProviderConfig, *, actor: Identity | None) -> int:
+    """Forget the source and take back all that it caused: links, groups, grants, login sessions.
+
+    Its users stay, without any way in until they ask for a new password by mail; gives back how many there are.
+    Raises NotAllowed.
+    """
+    check_may_change(config, actor=actor)
+    _end_sessions(config)
+    groups.drop_origin(config.origin)
+    linked: int = g.db.execute(delete(LinkedIdentity).where(LinkedIdentity.provider_id == config.id)).rowcount
+    g.db.execute(delete(ProviderConfig).where(ProviderConfig.id == config.id))
+    return linked
+
+
+def check_may_manage(actor: Identity | None) -> None:
+    """Raise NotAllowed unless the actor may connect identity sources."""
+    needed = AccessPermission.PROVIDER_MANAGE
+    if actor is not None and needed not in actor.permissions:
+        raise NotAllowed(_("Identity providers are managed with the permission “%(name)s”.", name=needed))
+
+
+def check_may_change(config: ProviderConfig, *, actor: Identity | None) -> None:
+    """Raise NotAllowed unless the actor may change that source.
+
+    Whoever can point it at a server of their own is whomever it vouches for: so they need all of these people's rights.
+    """
+    check_may_manage(actor)
+    linked = select(LinkedIdentity.user_id).where(LinkedIdentity.provider_id == config.id)
+    roles.check_holds_all_of(actor, linked)
+
+
+def _end_sessions(config: ProviderConfig) -> int:
+    ended: int = g.db.execute(delete(LoginSession).where(LoginSession.provider == str(config.id))).rowcount
+    return ended
+
+
+def _leads_elsewhere(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether the service account's password would be shown to somebody who has not seen it yet."""
+    return any(before.get(name) != after[name] for name in ("servers", "insecure", "ca_bundle", "bind_dn"))
+
+
+def _checked_domains(config: ProviderConfig, domains: Collection[str]) -> list[str]:
+    wanted = sorted({domain.strip().lower().removeprefix("@") for domain in domains})
+    for domain in wanted:
+        if not _DOMAIN.fullmatch(domain):
+            raise InvalidProvider(f"domains: '{domain}' is no domain of e-mail addresses")
+    for other in list_configs():
+        if other.id != config.id and (both := set(wanted) & set(other.domains)):
+            raise InvalidProvider(f"domains: '{other.name}' has {', '.join(sorted(both))} already")
+    return wanted
+
+
+def _describe(fault: Any) -> str:
+    place = ".".join(map(str, fault["loc"]))
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message

@@ -1,0 +1,265 @@
+"""A tenant's directory as the rest of `auth` sees it: who is this, who is there, and which groups have they?"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+from ldap3.utils.dn import escape_rdn
+
+from auth.breakers import Paused, breakers
+from auth.errors import SignInRefused
+from auth.providers.base import ExternalIdentity, PasswordProvider, WrongCredentials
+from auth.providers.ldap.answers import Answer
+from auth.providers.ldap.channel import Deadline
+from auth.providers.ldap.entries import attributes_of, identity_of, subject
+from auth.providers.ldap.faults import DirectoryFault, Fault
+from auth.providers.ldap.groups import Groups, groups_for_everybody, of_group_base
+from auth.providers.ldap.names import dn_key, first_value, fold, is_dn, is_login, is_text
+from auth.providers.ldap.session import Access, Entry, Session, any_of, equals, open_session
+
+LONGEST_PASSWORD = 1024
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+_OF_THE_SERVER = frozenset({
+    Fault.UNKNOWN_HOST, Fault.FORBIDDEN_ADDRESS, Fault.REFUSED, Fault.UNREACHABLE, Fault.TIMEOUT, Fault.CLOSED,
+    Fault.NOT_LDAP, Fault.NO_TLS, Fault.STARTTLS_REFUSED, Fault.UNTRUSTED_CERTIFICATE, Fault.WRONG_NAME,
+    Fault.INVALID_CERTIFICATE, Fault.BUSY, Fault.ODD_ANSWER,
+})  # fmt: skip
+"""Faults for which the next server is asked; all others would be the same there."""
+
+
+class Unanswered(DirectoryFault):
+    """No server of the directory gave an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A page of a directory's people: those who can be known again, and how many entries cannot."""
+
+    people: list[ExternalIdentity]
+    skipped: int
+
+
+@dataclass(frozen=True)
+class LdapProvider(PasswordProvider):
+    """One directory. Immutable: an attempt's connections, names and passwords are the attempt's own."""
+
+    kind = "ldap"
+
+    id: str
+    access: Access
+
+    def authenticate(self, login: str, password: str, *, count: Callable[[str], None]) -> ExternalIdentity:
+        """Prove who `login` is, by binding as their entry with the password.
+
+        Raises WrongCredentials, SignInRefused, Unanswered and DirectoryFault, and what `count` raises.
+        """
+        login = login.strip()
+        # An empty password is refused before any network: LDAP answers "success" to it, to nobody (RFC 4513, 5.1.2).
+        if not is_text(password) or len(password) > LONGEST_PASSWORD or "\0" in password or not is_login(login):
+            raise WrongCredentials
+        counted: set[str] = set()
+
+        def count_once(account: str) -> None:
+            if account not in counted:  # a second server that has to be asked is no second attempt
+                count(account)
+                counted.add(account)
+
+        return self.ask(lambda session: self._authenticate(session, login, password, count_once))
+
+    def find(self, login: str) -> ExternalIdentity:
+        """The person whom the directory knows by that login name, with their groups. Raises WrongCredentials."""
+        login = login.strip()
+        if not is_login(login):
+            raise WrongCredentials
+
+        def work(session: Session) -> ExternalIdentity:
+            session.bind_service()
+            return self._identity(session, self._entry(session, login))
+
+        return self.ask(work)
+
+    def find_group(self, name: str) -> tuple[str, str]:
+        """A group by its DN or its name, compared by the directory: its key, and its name for people.
+
+        Raises LookupError when the directory knows none, or several by that name.
+        """
+        name = name.strip()
+        entries = self.ask(lambda session: self._groups_called(session, name)) if is_text(name) else []
+        if not entries:
+            raise LookupError(f"the directory knows no group '{name}'")
+        if len(entries) > 1:
+            names = "; ".join(entry.dn for entry in entries)
+            raise LookupError(f"'{name}' is the name of several groups; give the DN of one: {names}")
+        return dn_key(entries[0].dn), first_value(entries[0].dn)
+
+    def everybody(self) -> Iterator[Listing]:
+        """Everybody whom the directory lists, a page at a time. Raises DirectoryFault rather than leave anybody out."""
+        configuration = self.access.configuration
+        with self.open_for_long() as session:
+            groups = groups_for_everybody(session, configuration)
+            wanted = attributes_of(configuration)
+            for page in session.pages(configuration.base_dn, configuration.user_filter, wanted):
+                people: list[ExternalIdentity] = []
+                for entry in page:
+                    try:
+                        people.append(self._person(entry, groups))
+                    except DirectoryFault as error:
+                        if error.fault is not Fault.NO_SUBJECT:
+                            raise
+                yield Listing(people, len(page) - len(people))
+
+    def ask(self, work: Callable[[Session], T]) -> T:
+        """What `work` finds out on a session with the first server that answers, within the configured time.
+
+        The session is connected and bound as nobody yet. Raises Unanswered and DirectoryFault.
+        """
+        try:
+            with breakers.of((self.id, self.access.configuration)).attempt(Unanswered):
+                return self._ask_servers(work)
+        except Paused:
+            raise Unanswered(Fault.PAUSED) from None
+
+    def open_for_long(self) -> Session:
+        """A session as the service account for work of any length, with a deadline for each question."""
+        configuration = self.access.configuration
+        failure: DirectoryFault | None = None
+        for server in configuration.parsed_servers:
+            session = Session(self.access, server, Deadline(configuration.timeout))
+            try:
+                session.connect()
+                session.secure()
+                session.bind_service()
+            except DirectoryFault as error:
+                session.close()
+                if error.fault not in _OF_THE_SERVER:
+                    raise
+                failure = failure or error
+                continue
+            session.take_steps(configuration.sync_timeout)
+            return session
+        raise failure or DirectoryFault(Fault.UNREACHABLE)
+
+    def _ask_servers(self, work: Callable[[Session], T]) -> T:
+        servers = self.access.configuration.parsed_servers
+        deadline = Deadline(self.access.configuration.timeout)
+        failure = DirectoryFault(Fault.TIMEOUT)
+        for place, server in enumerate(servers):
+            try:
+                with open_session(self.access, server, deadline.share(len(servers) - place)) as session:
+                    return work(session)
+            except TimeoutError:
+                break
+            except DirectoryFault as error:
+                log.warning("directory fault", provider=self.id, server=server.host, fault=error.fault.value,
+                            detail=error.detail)  # fmt: skip
+                if error.fault not in _OF_THE_SERVER:
+                    raise
+                failure = error
+        raise Unanswered(failure.fault, failure.detail) from failure
+
+    def _authenticate(
+        self, session: Session, login: str, password: str, count: Callable[[str], None]
+    ) -> ExternalIdentity:
+        if self.access.configuration.user_dn_template:
+            return self._sign_in_directly(session, login, password, count)
+        session.bind_service()
+        entry = self._entry(session, login)
+        count(f"{self.id} {subject(entry, self.access.configuration)}")
+        with session.another() as personal:
+            personal.connect()
+            personal.secure()
+            self._judge(personal.bind_person(entry.dn, password), login)
+        return self._admitted(self._identity(session, entry))
+
+    def _sign_in_directly(
+        self, session: Session, login: str, password: str, count: Callable[[str], None]
+    ) -> ExternalIdentity:
+        count(f"{self.id} {fold(self._bind_name(login))}")
+        answer, entry = self.bind_directly(session, login, password)
+        self._judge(answer, login)
+        if entry is None:
+            raise WrongCredentials
+        return self._admitted(self._identity(session, entry))
+
+    def bind_directly(self, session: Session, login: str, password: str) -> tuple[Answer, Entry | None]:
+        """Bind as the person by the configured template, and read their entry as themselves.
+
+        Raises WrongCredentials for what nobody can be called in the form of the template.
+        """
+        configuration, name = self.access.configuration, self._bind_name(login)
+        answer = session.bind_person(name, password)
+        if answer is not Answer.RIGHT:
+            return answer, None
+        wanted, filter_ = attributes_of(configuration), configuration.user_filter
+        if "=" in configuration.user_dn_template:
+            return answer, session.read(name, wanted, filter_)
+        by_name = f"(&{filter_}{any_of([equals('userPrincipalName', name), equals('sAMAccountName', login)])})"
+        found = session.search(configuration.base_dn, by_name, wanted, most=1)
+        return answer, found[0] if len(found) == 1 else None
+
+    def _bind_name(self, login: str) -> str:
+        template = self.access.configuration.user_dn_template
+        if "=" in template:
+            return template.replace("{login}", escape_rdn(login))
+        if set(login) & set('@\\/"'):  # would end up in another domain
+            raise WrongCredentials
+        return template.replace("{login}", login)
+
+    def _entry(self, session: Session, login: str) -> Entry:
+        """The one entry of that login name. Raises WrongCredentials for none and for several."""
+        found = self.search(session, login)
+        if len(found) != 1:
+            log.info("directory sign-in", provider=self.id, found=len(found))
+            raise WrongCredentials
+        return found[0]
+
+    def search(self, session: Session, login: str) -> list[Entry]:
+        """The entries of that login name: one, or two if there are more."""
+        configuration = self.access.configuration
+        names = [equals(attribute, login) for attribute in configuration.login_attributes]
+        wanted = f"(&{configuration.user_filter}{any_of(names)})"
+        return session.search(configuration.base_dn, wanted, attributes_of(configuration), most=1)
+
+    def _groups_called(self, session: Session, name: str) -> list[Entry]:
+        configuration = self.access.configuration
+        session.bind_service()
+        filter_ = configuration.group_filter or "(objectClass=*)"
+        if is_dn(name):
+            try:
+                found = session.read(name, ["1.1"], filter_)
+            except DirectoryFault as error:
+                if error.fault is not Fault.BASE_SYNTAX:
+                    raise
+                found = None  # a name such as team=red only looks like one
+            if found:
+                return [found]
+        wanted = f"(&{filter_}{equals('cn', name)})"
+        try:
+            return session.search(configuration.base_of_groups, wanted, ["1.1"], most=5)
+        except DirectoryFault as error:
+            raise of_group_base(error) from error
+
+    def _identity(self, session: Session, entry: Entry) -> ExternalIdentity:
+        return self._person(entry, Groups(session, self.access.configuration))
+
+    def _person(self, entry: Entry, groups: Groups) -> ExternalIdentity:
+        subject(entry, self.access.configuration)  # nobody who cannot be known again has groups looked up
+        return identity_of(entry, self.access.configuration, provider=self.id, groups=groups.of(entry))
+
+    def _judge(self, answer: Answer, login: str) -> None:
+        if answer is Answer.RIGHT:
+            return
+        log.info("directory sign-in refused", provider=self.id, login=login, answer=answer.value)
+        if answer.message:
+            raise SignInRefused(str(answer.message))
+        raise WrongCredentials
+
+    def _admitted(self, identity: ExternalIdentity) -> ExternalIdentity:
+        if identity.disabled:
+            raise SignInRefused(str(Answer.DISABLED.message))
+        return identity
