@@ -1,0 +1,263 @@
+"""Brings a tenant's users into line with a directory: who is there, who has left, who is in which group.
+
+It works through the directory page by page, each page in a transaction of its own, and adds before it removes: to be
+interrupted, or to run a second time, does no harm. It removes at the end, if the whole directory was read; when more
+people would be gone than is believable, nothing is removed at all.
+"""
+
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from flask import g
+from sqlalchemy import delete, func, or_, select, update
+from structlog import get_logger
+
+from auth import groups, roles
+from auth.errors import NotAllowed, SyncStopped
+from auth.models import LoginSession, User
+from auth.providers.base import ExternalIdentity
+from auth.providers.ldap import LdapProvider
+from auth.providers.ldap.names import fold
+from auth.providers.models import LinkedIdentity, ProviderConfig
+from auth.providers.registry import provider_of
+from auth.provisioning import create_many, refresh
+from tenants.db import now
+
+_CHUNK = 500  # rows a statement
+
+log = get_logger()
+
+
+@dataclass(slots=True)
+class Report:
+    """What a sync has done so far."""
+
+    listed: int = 0
+    skipped: int = 0
+    """Entries that cannot be known again: they lack the attribute that never changes."""
+    created: int = 0
+    refreshed: int = 0
+    conflicts: list[str] = field(default_factory=list)
+    """Addresses of people who have an account of another source, or none that can be used: not created."""
+    joined: int = 0
+    """Memberships of groups that were added."""
+    left: int = 0
+    """Memberships of groups that were removed."""
+    returned: int = 0
+    departed: list[str] = field(default_factory=list)
+    """Addresses of the users who were deactivated."""
+    kept: list[str] = field(default_factory=list)
+    """Addresses of users who are gone and stay active: a workspace keeps its last owner."""
+    unknown_groups: list[str] = field(default_factory=list)
+    """Mapped groups that the directory does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A user whom the directory vouches for, as they were when the sync began."""
+
+    link_id: uuid.UUID
+    user_id: uuid.UUID
+    email: str
+    name: str
+    login: str
+    place: str
+    active: bool
+    departed: bool
+
+
+class Sync:
+    """One run. Commits as it goes: bind the tenant, and nothing else in that session."""
+
+    def __init__(self, config: ProviderConfig, progress: Callable[[Report], None]) -> None:
+        self.report = Report()
+        self._config = config
+        self._provider: LdapProvider = provider_of(config)
+        self._progress = progress
+        self._lease = timedelta(seconds=60 + 2 * self._provider.access.configuration.sync_timeout)
+        self._gone: list[_Known] = []
+        self._unwanted: dict[uuid.UUID, set[uuid.UUID]] = {}
+        self._owners: set[uuid.UUID] = set()
+
+    def run(self, *, most_departures: int | None = None) -> Report:
+        """Do it. `most_departures` is a share in per cent, by default the configured one.
+
+        Raises SyncStopped, when another run is under way or too many people would be gone, and SourceUnavailable.
+        """
+        self._take_lease()
+        try:
+            self._read_directory()
+            self._check_departures(self._config.most_departures if most_departures is None else most_departures)
+            self._remove()
+            self._look_for_groups()
+        except BaseException:
+            g.db.rollback()
+            self._end(synced_at=self._config.synced_at)
+            raise
+        self._end(synced_at=now())
+        log.info("directory synchronised", provider=self._config.name, listed=self.report.listed,
+                 created=self.report.created, departed=len(self.report.departed))  # fmt: skip
+        return self.report
+
+    def _read_directory(self) -> None:
+        known = self._known_people()
+        mapped = groups.mapped_groups(self._config)
+        held = groups.memberships_of([group.id for group in mapped])
+        g.db.release()
+        present: set[str] = set()
+        for listing in self._provider.everybody():
+            people = [person for person in listing.people if person.subject not in present]
+            present |= {person.subject for person in people}
+            self.report.listed += len(people)
+            self.report.skipped += listing.skipped
+            in_use = [person for person in people if not person.disabled]
+            known_here = [(person, known[person.subject]) for person in in_use if person.subject in known]
+            wanted = {one.user_id: groups.matching(mapped, person.groups) for person, one in known_here}
+            self._refresh(known_here)
+            if self._config.creates_users == "sync":
+                new = [person for person in in_use if person.subject not in known]
+                made, conflicts = create_many(new)
+                self.report.created += len(made)
+                self.report.conflicts += conflicts
+                wanted |= {user_id: groups.matching(mapped, person.groups) for user_id, person in made}
+            missing = {user_id: keep - held.get(user_id, set()) for user_id, keep in wanted.items()}
+            self.report.joined += groups.add_memberships(missing)
+            self._unwanted |= {user_id: held.get(user_id, set()) - keep for user_id, keep in wanted.items()}
+            self._gone += [known[person.subject] for person in people if person.disabled and person.subject in known]
+            self._proceed()
+        self._gone += [one for subject, one in known.items() if subject not in present]
+        self._unwanted |= {one.user_id: held.get(one.user_id, set()) for one in self._gone}
+
+    def _check_departures(self, share: int) -> None:
+        leaving = [one for one in self._gone if one.active]
+        active = self._active_users()
+        # One departure is believable in the smallest company.
+        allowed = max(1, active * share // 100)
+        if leaving and not self.report.listed:
+            raise SyncStopped(
+                "the directory lists nobody: the base or the user filter is probably wrong; nobody was deactivated"
+            )
+        if len(leaving) > allowed:
+            some = ", ".join(one.email for one in leaving[:10]) + (", ..." if len(leaving) > 10 else "")
+            raise SyncStopped(
+                f"{len(leaving)} of {active} active users are gone from the directory, and one sync deactivates at most"
+                f" {allowed} ({share} %): {some}. Nobody was deactivated and no membership removed. Look at the base,"
+                " the filter and the directory, or allow more for once"
+            )
+
+    def _remove(self) -> None:
+        for user_id, unwanted in self._unwanted.items():
+            self.report.left += groups.remove_memberships({user_id: unwanted})
+        self._proceed()
+        self._owners = roles.owners()
+        for chunk in _chunks([one for one in self._gone if not one.departed]):
+            self._deactivate(chunk)
+            self._proceed()
+
+    def _deactivate(self, gone: Sequence[_Known]) -> None:
+        """Close the accounts of people who are gone, unless another source vouches for them, too."""
+        elsewhere = set(
+            g.db.scalars(
+                select(LinkedIdentity.user_id).where(
+                    LinkedIdentity.user_id.in_([one.user_id for one in gone]),
+                    LinkedIdentity.provider_id != self._config.id,
+                    LinkedIdentity.departed_at.is_(None),
+                )
+            )
+        )
+        leaving = [one for one in gone if one.active and one.user_id not in elsewhere and not self._is_needed(one)]
+        ids = [one.user_id for one in leaving]
+        g.db.execute(update(User).where(User.id.in_(ids)).values(active=False))
+        g.db.execute(delete(LoginSession).where(LoginSession.user_id.in_(ids)))
+        # Of somebody who was inactive before, it stays empty: whoever closed that account opens it.
+        marked = [one.link_id for one in leaving] + [one.link_id for one in gone if one.user_id in elsewhere]
+        g.db.execute(update(LinkedIdentity).where(LinkedIdentity.id.in_(marked)).values(departed_at=now()))
+        self.report.departed += [one.email for one in leaving]
+
+    def _is_needed(self, one: _Known) -> bool:
+        """Whether a person who is gone is the last owner. They keep what they have, and somebody has to look."""
+        if one.user_id not in self._owners:
+            return False
+        try:
+            roles.keep_an_owner(without=one.user_id)
+        except NotAllowed:
+            self.report.kept.append(one.email)
+            return True
+        # Closed at once: the next owner of this chunk may be the last one.
+        g.db.execute(update(User).where(User.id == one.user_id).values(active=False))
+        return False
+
+    def _refresh(self, people: Sequence[tuple[ExternalIdentity, _Known]]) -> None:
+        changed = [(person, one) for person, one in people if one.departed or _differs(person, one)]
+        for person, one in changed:
+            user = g.db.find(User, one.user_id)
+            link = g.db.find(LinkedIdentity, one.link_id)
+            if user is not None and link is not None:
+                refresh(user, link, person)
+                self.report.refreshed += 1
+                self.report.returned += one.departed
+        seen = [one.link_id for _person, one in people]
+        g.db.execute(update(LinkedIdentity).where(LinkedIdentity.id.in_(seen)).values(seen_at=now()))
+
+    def _look_for_groups(self) -> None:
+        names = [(group.name, group.external_key or "") for group in groups.mapped_groups(self._config)]
+        g.db.release()
+        for name, key in names:
+            try:
+                self._provider.find_group(key)
+            except LookupError:
+                self.report.unknown_groups.append(name)
+
+    def _known_people(self) -> dict[str, _Known]:
+        rows = g.db.execute(
+            select(
+                LinkedIdentity.subject, LinkedIdentity.id, User.id, User.email, User.name, LinkedIdentity.login,
+                LinkedIdentity.place, User.active, LinkedIdentity.departed_at.is_not(None),
+            )
+            .join(User, (User.tenant_id == LinkedIdentity.tenant_id) & (User.id == LinkedIdentity.user_id))
+            .where(LinkedIdentity.provider_id == self._config.id)
+        )  # fmt: skip
+        return {row[0]: _Known(*row[1:]) for row in rows}
+
+    def _active_users(self) -> int:
+        linked = select(LinkedIdentity.user_id).where(LinkedIdentity.provider_id == self._config.id)
+        count: int = g.db.scalar(select(func.count(User.id)).where(User.active, User.id.in_(linked)))
+        return count
+
+    def _take_lease(self) -> None:
+        free = or_(ProviderConfig.syncing_until.is_(None), ProviderConfig.syncing_until < now())
+        taken = g.db.execute(
+            update(ProviderConfig)
+            .where(ProviderConfig.id == self._config.id, free)
+            .values(syncing_until=now() + self._lease)
+        )
+        g.db.release()
+        if not taken.rowcount:
+            raise SyncStopped(
+                f"a sync of '{self._config.name}' is under way; one that was killed frees it by itself soon"
+            )
+
+    def _proceed(self) -> None:
+        """Commit what was done, keep the lease, and tell."""
+        self._note(syncing_until=now() + self._lease)
+        self._progress(self.report)
+
+    def _end(self, *, synced_at: datetime | None) -> None:
+        self._note(syncing_until=None, synced_at=synced_at)
+
+    def _note(self, **values: datetime | None) -> None:
+        g.db.execute(update(ProviderConfig).where(ProviderConfig.id == self._config.id).values(**values))
+        g.db.commit()
+        g.db.expunge_all()  # of thousands of people, only the present page is in memory
+
+
+def _differs(person: ExternalIdentity, one: _Known) -> bool:
+    from_source = (person.name or one.name, (person.email or one.email).casefold(), person.place)
+    return from_source != (one.name, one.email.casefold(), one.place) or fold(person.login) != one.login
+
+
+def _chunks(people: Sequence[_Known]) -> Iterator[Sequence[_Known]]:
+    for start in range(0, len(people), _CHUNK):
+        yield people[start : start + _CHUNK]
