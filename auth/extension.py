@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from auth import cli, cookies, csrf, identity, mail, security, sessions, users, values, views
+from auth import cli, cookies, csrf, identity, mail, provider_cli, security, sessions, users, values, views
 from auth.permissions import Catalogue, enforce
 from config.settings import Settings
 from tenants.signals import tenant_created, tenant_opening, tenant_unbound
@@ -30,5 +30,5 @@ class Auth:
         app.before_request(enforce)  # ... whose access is enforced ...
         app.before_request(csrf.check)  # ... before an unsafe request is looked at
         app.before_request(values.check)
-        for group in (cli.users, cli.roles):
+        for group in (cli.users, cli.roles, provider_cli.providers):
             app.cli.add_command(group)

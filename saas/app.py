@@ -12,6 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from auth import Auth
 from config.settings import Settings, load_settings
 from saas import (
+    admin,
     api,
     cli,
     errors,
@@ -27,7 +28,7 @@ from saas import (
 )
 from tenants import Tenants
 
-FEATURES = (projects,)
+FEATURES = (projects, admin)
 """Feature packages; each plugs itself in by `init_app(app)`."""
 
 

@@ -1,0 +1,250 @@
+"""A directory's configuration tried step by step, as an admin needs it before saving: nothing is written.
+
+Unlike a sign-in it tells all that it finds out, whether or not the directory is left alone just now, and goes on after
+what is only suspicious.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from flask_babel.speaklater import LazyString
+
+from auth.providers.base import ExternalIdentity
+from auth.providers.ldap.answers import Answer
+from auth.providers.ldap.channel import Deadline
+from auth.providers.ldap.configuration import GroupStrategy, LdapConfiguration
+from auth.providers.ldap.entries import identity_of, subject
+from auth.providers.ldap.faults import DirectoryFault, Fault
+from auth.providers.ldap.groups import Groups, by_key
+from auth.providers.ldap.names import subject_of
+from auth.providers.ldap.provider import LdapProvider
+from auth.providers.ldap.session import Entry, Session, equals
+
+_IS_ACTIVE_DIRECTORY = "1.2.840.113556.1.4.800"  # MS-ADTS 3.1.1.3.4.3.1, LDAP_CAP_ACTIVE_DIRECTORY_OID
+_NEEDS_ACTIVE_DIRECTORY = (GroupStrategy.AD_NESTED, GroupStrategy.TOKEN_GROUPS)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step with its result and the time it took; `detail` holds what was found, or the server's own words."""
+
+    name: str
+    ok: bool
+    milliseconds: int
+    fault: Fault | None
+    detail: str
+
+    @property
+    def explanation(self) -> LazyString | str:
+        """What is wrong, in an admin's words; empty when nothing is."""
+        return self.fault.explanation if self.fault is not None else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What the steps have shown of the directory and of one person in it."""
+
+    steps: tuple[Step, ...]
+    identity: ExternalIdentity | None
+    attributes: Mapping[str, list[str]]
+    groups: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every step went well."""
+        return all(step.ok for step in self.steps)
+
+
+class _Stop(Exception):
+    """A step has failed, and the following ones need what it should have given."""
+
+
+@dataclass
+class _Note:
+    """What a step says of itself."""
+
+    detail: str = ""
+    warning: DirectoryFault | None = None
+
+
+@dataclass
+class _Rehearsing:
+    """A rehearsal under way."""
+
+    provider: LdapProvider
+    steps: list[Step] = field(default_factory=list)
+    identity: ExternalIdentity | None = None
+    attributes: dict[str, list[str]] = field(default_factory=dict)
+    groups: tuple[str, ...] = ()
+
+    @property
+    def configuration(self) -> LdapConfiguration:
+        return self.provider.access.configuration
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[_Note]:
+        """Time a step, and write its result down. Raises _Stop after a fault."""
+        began, note = time.monotonic(), _Note()
+
+        def write(fault: DirectoryFault | None) -> None:
+            milliseconds = round((time.monotonic() - began) * 1000)
+            detail = fault.detail if fault is not None and fault.detail else note.detail
+            self.steps.append(Step(name, fault is None, milliseconds, fault.fault if fault else None, detail))
+
+        try:
+            yield note
+        except DirectoryFault as fault:
+            write(fault)
+            raise _Stop from fault
+        except TimeoutError as error:
+            write(DirectoryFault(Fault.TIMEOUT, str(error)))
+            raise _Stop from error
+        write(note.warning)
+
+    def run(self, login: str, password: str | None) -> None:
+        """Go through all steps, or as far as they lead."""
+        session = self._connect()
+        try:
+            if self.configuration.user_dn_template and not self.configuration.bind_dn:
+                entry = self._bind_as_person(session, login, password)
+            else:
+                self._bind(session)
+                self._look_at_base(session)
+                entry = self._find(session, login)
+            self._read(entry)
+            self._look_at_groups(session, entry)
+            if password is not None and self.configuration.bind_dn:
+                self._try_password(session, entry, password)
+        finally:
+            session.close()
+
+    def _connect(self) -> Session:
+        """A secured session with the first server that gives one; each server is a step or two."""
+        servers = self.configuration.parsed_servers
+        deadline = Deadline(self.configuration.timeout)
+        for place, (url, server) in enumerate(zip(self.configuration.servers, servers, strict=True)):
+            last = place == len(servers) - 1
+            session = Session(self.provider.access, server, deadline)
+            try:
+                with self.step(f"connect {url}"):
+                    session.hurry(deadline.share(len(servers) - place))
+                    session.connect()
+                with self.step("tls") as note:
+                    plain = self.configuration.insecure and not server.tls
+                    note.detail = "none: what is sent can be read on the way" if plain else "verified"
+                    session.secure()
+            except _Stop:
+                session.close()
+                if last:
+                    raise
+                continue
+            return session
+        raise _Stop
+
+    def _bind(self, session: Session) -> None:
+        with self.step("bind") as note:
+            note.detail = self.configuration.bind_dn or "no service account: as nobody"
+            session.bind_service()
+
+    def _look_at_base(self, session: Session) -> None:
+        with self.step("base") as note:
+            note.detail = self.configuration.base_dn
+            if session.read(self.configuration.base_dn, ["1.1"]) is None:
+                raise DirectoryFault(Fault.NO_BASE, self.configuration.base_dn)
+
+    def _find(self, session: Session, login: str) -> Entry:
+        with self.step("user") as note:
+            found = self.provider.search(session, login.strip())
+            if not found:
+                raise DirectoryFault(Fault.FINDS_NONE, login)
+            if len(found) > 1:
+                raise DirectoryFault(Fault.FINDS_MANY, "; ".join(entry.dn for entry in found))
+            note.detail = found[0].dn
+        return found[0]
+
+    def _bind_as_person(self, session: Session, login: str, password: str | None) -> Entry:
+        with self.step("sign-in") as note:
+            if not password:
+                raise DirectoryFault(Fault.BIND_NEEDED, "without a service account, a rehearsal needs a password")
+            answer, entry = self.provider.bind_directly(session, login, password)
+            note.detail = _in_words(answer)
+            if answer is not Answer.RIGHT:
+                raise DirectoryFault(Fault.PERSON_REFUSED, _in_words(answer))
+        with self.step("user") as note:
+            if entry is None:
+                raise DirectoryFault(Fault.FINDS_NONE, login)
+            note.detail = entry.dn
+        return entry
+
+    def _read(self, entry: Entry) -> None:
+        self.attributes = {
+            name: [_as_text(name, value) for value in values] for name, values in entry.attributes.items() if values
+        }
+        with self.step("attributes") as note:
+            note.detail = f"{self.configuration.subject_attribute} {subject(entry, self.configuration)}"
+            person = identity_of(entry, self.configuration, provider=self.provider.id, groups=())
+            if not person.email:
+                raise DirectoryFault(Fault.NO_EMAIL, ", ".join(self.configuration.email_attributes))
+            if person.disabled:
+                note.detail += "; disabled there"
+
+    def _look_at_groups(self, session: Session, entry: Entry) -> None:
+        with self.step("groups") as note:
+            self._check_strategy(session)
+            finder = Groups(session, self.configuration)
+            keys = finder.of(entry)
+            self.groups = tuple(sorted(keys))
+            self.identity = identity_of(entry, self.configuration, provider=self.provider.id, groups=keys)
+            note.detail = f"{len(keys)} found"
+            note.warning = self._suspicion(session, finder, entry)
+
+    def _check_strategy(self, session: Session) -> None:
+        if self.configuration.group_strategy in _NEEDS_ACTIVE_DIRECTORY:
+            root = session.read("", ["supportedCapabilities"])
+            if root is None or _IS_ACTIVE_DIRECTORY.encode() not in root.values("supportedCapabilities"):
+                raise DirectoryFault(Fault.NESTING_UNKNOWN)
+        base = self.configuration.group_base if self.configuration.group_strategy is not GroupStrategy.NONE else ""
+        if base and session.read(base, ["1.1"]) is None:
+            raise DirectoryFault(Fault.NO_GROUP_BASE, base)
+
+    def _suspicion(self, session: Session, finder: Groups, entry: Entry) -> DirectoryFault | None:
+        """What does not keep anybody out, and is probably not meant so."""
+        strategy = self.configuration.group_strategy
+        if strategy is GroupStrategy.MEMBER_OF and not self.groups and self._is_member_of_something(session, entry):
+            return DirectoryFault(Fault.NO_MEMBER_OF)
+        if strategy is GroupStrategy.SEARCH and not self.configuration.nested_groups:
+            direct = by_key(finder.direct(entry))
+            if direct and (above := finder.above(direct)):
+                return DirectoryFault(Fault.NESTED_GROUPS, "; ".join(above[:10]))
+        return None
+
+    def _is_member_of_something(self, session: Session, entry: Entry) -> bool:
+        names = "".join(equals(attribute, entry.dn) for attribute in ("member", "uniqueMember"))
+        return bool(session.search(self.configuration.base_of_groups, f"(|{names})", ["1.1"], most=1))
+
+    def _try_password(self, session: Session, entry: Entry, password: str) -> None:
+        with self.step("sign-in") as note, session.another() as personal:
+            personal.connect()
+            personal.secure()
+            answer = personal.bind_person(entry.dn, password)
+            note.detail = _in_words(answer)
+            if answer is not Answer.RIGHT:
+                raise DirectoryFault(Fault.PERSON_REFUSED, _in_words(answer))
+
+
+def rehearse(provider: LdapProvider, login: str, password: str | None = None) -> Rehearsal:
+    """Try the provider's configuration with one person, and the person's password if it is given."""
+    rehearsing = _Rehearsing(provider)
+    with suppress(_Stop):
+        rehearsing.run(login, password)
+    return Rehearsal(tuple(rehearsing.steps), rehearsing.identity, rehearsing.attributes, rehearsing.groups)
+
+
+def _in_words(answer: Answer) -> str:
+    return answer.value.replace("-", " ")
+
+
+def _as_text(attribute: str, value: bytes) -> str:
+    return subject_of(attribute, value) if attribute == "objectguid" else value.decode("utf-8", "backslashreplace")
