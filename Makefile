@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run dev test lint types bench check lock format translations clean ready-run ready-test
+.PHONY: help run dev directory test lint types bench check lock format translations clean ready-run ready-test
 
 BIN := .venv/bin
 PORT ?= 8000
@@ -15,6 +15,10 @@ run: ready-run ## the product with demo data on http://acme.localhost:8000 (PORT
 
 dev: ready-test ## the same, with reloader and debug toolbar
 	@exec deploy/run.sh dev
+
+directory: ready-test ## a company's directory to connect a workspace with, for trying
+	@tests/servers/install.sh
+	@$(BIN)/python -m tests.servers.demo_directory
 
 test: ready-test ## every test, with what it needs (PYTEST_ARGS= narrows it)
 	@tests/servers/install.sh
