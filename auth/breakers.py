@@ -11,6 +11,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 FAILURES = 2
 """Failures in a row that open a breaker."""
@@ -77,9 +78,7 @@ class Breaker:
         """Begin an attempt; whether it is the one that finds out if an open breaker can be closed."""
         with self._condition:
             while self._opened_at is None and self._under_way >= AT_ONCE:
-                answers = self._answers
-                self._condition.wait(PATIENCE)
-                if self._under_way >= AT_ONCE and self._answers == answers:
+                if not self._condition.wait_for(partial(self._moves_on, self._answers), PATIENCE):
                     raise Paused
             if self._opened_at is not None and (self._trying or not self._rested()):
                 raise Paused
@@ -87,6 +86,10 @@ class Breaker:
             self._trying = self._trying or tries
             self._under_way += 1
             return tries
+
+    def _moves_on(self, answers: int) -> bool:
+        """Whether a waiting attempt has reason to look again: a place, an open breaker, more than so many answers."""
+        return self._opened_at is not None or self._under_way < AT_ONCE or self._answers != answers
 
     def _leave(self, tries: bool, answered: bool) -> None:
         with self._condition:

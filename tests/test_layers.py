@@ -143,6 +143,12 @@ def test_only_auth_imports_the_libraries_of_identity() -> None:
         assert not found, f"{name_of(path)} imports {found}"
 
 
+def test_only_the_directory_package_imports_ldap3() -> None:
+    for path in MODULES:
+        if "ldap3" in {name.split(".")[0] for name, _node in imports(parse(path))}:
+            assert name_of(path).startswith("auth.providers.ldap."), name_of(path)
+
+
 def test_only_two_modules_make_engines_and_sessions() -> None:
     for path in MODULES:
         if name_of(path) in ("tenants.engines", "tenants.db"):

@@ -11,8 +11,8 @@ from sqlalchemy import select
 from auth.keys import box_of
 from auth.providers.database import DatabaseProvider
 from auth.providers.ldap import LdapConfiguration, LdapProvider
+from auth.providers.ldap.conversation import Access
 from auth.providers.ldap.faults import DirectoryFault, Fault
-from auth.providers.ldap.session import Access
 from auth.providers.models import ProviderConfig
 
 DATABASE = DatabaseProvider()

@@ -61,7 +61,7 @@ def _unlimited(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def states(app: Flask, acme: Workspace) -> list[tuple[Visitor, dict[str, str], str]]:
+def states(app: Flask, acme: Workspace, steady: None) -> list[tuple[Visitor, dict[str, str], str]]:
     """Browsers in which nobody, somebody and half somebody is signed in; their cookies and tokens."""
     nobody, somebody = Visitor(app, acme.host), sign_in(app, acme)
     set_up_app(app, sign_in(app, acme, "owner"))

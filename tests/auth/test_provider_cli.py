@@ -222,3 +222,25 @@ def test_the_secret_of_a_file_is_its_first_line(
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert run(app, acme, "test", "files", uid).exit_code == 0
+
+
+def test_every_option_may_come_from_the_environment(
+    app: Flask, acme: Workspace, directory: OpenLdapServer, bundle: Path, tmp_path: Path
+) -> None:
+    file, uid = tmp_path / "secret", unique("alice")
+    file.write_text(directory.service_password)
+    directory.add_person(uid)
+    given = {
+        "SERVERS": directory.tls_url,
+        "CA_BUNDLE": str(bundle),
+        "BIND_DN": directory.service_dn,
+        "BASE_DN": directory.people,
+        "SECRET_FILE": str(file),
+    }
+    environ = {f"FLASK_PROVIDERS_ADD_{name}": value for name, value in given.items()}
+    # As the flask command itself names its variables.
+    result = app.test_cli_runner().invoke(
+        args=["providers", "add", "environment", "--tenant", acme.slug], env=environ, auto_envvar_prefix="FLASK"
+    )
+    assert result.exit_code == 0, result.output
+    assert run(app, acme, "test", "environment", uid).exit_code == 0

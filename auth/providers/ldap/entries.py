@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 from auth.providers.base import ExternalIdentity
 from auth.providers.ldap.configuration import GroupStrategy, LdapConfiguration
+from auth.providers.ldap.conversation import Entry
 from auth.providers.ldap.faults import DirectoryFault, Fault
-from auth.providers.ldap.names import subject_of
-from auth.providers.ldap.session import Entry
+from auth.providers.ldap.names import LONGEST_LOGIN, subject_of
 
 LONGEST_SUBJECT = 255
+LONGEST_NAME = 200
 
 _DISABLING = ("userAccountControl", "accountExpires", "nsAccountLock", "pwdAccountLockedTime")
 _ACCOUNTDISABLE = 0x2
@@ -43,9 +44,9 @@ def identity_of(
         subject=subject(entry, configuration),
         email=_first(entry, configuration.email_attributes, where="@"),
         email_vouched=True,
-        name=_first(entry, configuration.name_attributes),
+        name=(_first(entry, configuration.name_attributes) or "")[:LONGEST_NAME] or None,
         login=username(entry, configuration),
-        place=entry.dn,
+        place=entry.dn.replace("\0", ""),
         locale=_first(entry, configuration.locale_attributes),
         groups=frozenset(groups),
         disabled=is_disabled(entry),
@@ -63,7 +64,7 @@ def subject(entry: Entry, configuration: LdapConfiguration) -> str:
 
 def username(entry: Entry, configuration: LdapConfiguration) -> str:
     """The user name, empty when the entry has none."""
-    return _first(entry, [configuration.username_attribute]) or ""
+    return (_first(entry, [configuration.username_attribute]) or "")[:LONGEST_LOGIN]
 
 
 def is_disabled(entry: Entry) -> bool:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from auth.providers.ldap.configuration import GroupStrategy, LdapConfiguration
+from auth.providers.ldap.conversation import Conversation, Entry, any_of, equals
 from auth.providers.ldap.entries import username
 from auth.providers.ldap.faults import DirectoryFault, Fault
 from auth.providers.ldap.names import dn_key
-from auth.providers.ldap.session import Entry, Session, any_of, equals
 
 MOST_GROUPS = 5_000
 """Of one person; more are taken for a mistake of the configuration."""
@@ -16,10 +16,10 @@ _AT_ONCE = 25  # values in one filter
 
 
 class Groups:
-    """Finds groups, and remembers for the length of a session which groups are in which."""
+    """Finds groups, and remembers for the length of a conversation which groups are in which."""
 
-    def __init__(self, session: Session, configuration: LdapConfiguration) -> None:
-        self._session = session
+    def __init__(self, conversation: Conversation, configuration: LdapConfiguration) -> None:
+        self._conversation = conversation
         self._configuration = configuration
         self._parents: dict[str, Sequence[str]] = {}
 
@@ -35,7 +35,7 @@ class Groups:
             case GroupStrategy.TOKEN_GROUPS:
                 return _keys(self._by_token(entry))
             case GroupStrategy.MEMBER_OF:
-                direct = _texts(self._session.all_values(entry, "memberOf"))
+                direct = _texts(self._conversation.all_values(entry, "memberOf"))
             case _:
                 direct = self.direct(entry)
         return self._with_parents(direct) if configuration.nested_groups else _keys(direct)
@@ -72,14 +72,14 @@ class Groups:
 
     def _member_of(self, key: str, dn: str) -> Sequence[str]:
         if key not in self._parents:
-            entry = self._session.read(dn, ["memberOf"])
-            self._parents[key] = _texts(self._session.all_values(entry, "memberOf")) if entry else ()
+            entry = self._conversation.read(dn, ["memberOf"])
+            self._parents[key] = _texts(self._conversation.all_values(entry, "memberOf")) if entry else ()
         return self._parents[key]
 
     def _by_token(self, entry: Entry) -> list[str]:
         """Groups by the security identifiers that the domain itself computes, for this entry alone (base scope)."""
-        tokens = self._session.read(entry.dn, ["tokenGroups"])
-        sids = self._session.all_values(tokens, "tokenGroups") if tokens else []
+        tokens = self._conversation.read(entry.dn, ["tokenGroups"])
+        sids = self._conversation.all_values(tokens, "tokenGroups") if tokens else []
         found: list[str] = []
         for start in range(0, len(sids), _AT_ONCE):
             found += self._find([equals("objectSid", sid) for sid in sids[start : start + _AT_ONCE]])
@@ -89,7 +89,7 @@ class Groups:
         wanted = f"(&{self._configuration.group_filter}{any_of(filters)})"
         found: list[str] = []
         try:
-            for page in self._session.pages(self._configuration.base_of_groups, wanted, ["1.1"]):  # names alone
+            for page in self._conversation.pages(self._configuration.base_of_groups, wanted, ["1.1"]):  # names alone
                 found += (entry.dn for entry in page)
                 if len(found) > MOST_GROUPS:
                     raise DirectoryFault(Fault.TOO_MANY, f"more than {MOST_GROUPS} groups of one person")
@@ -101,8 +101,8 @@ class Groups:
 class ListedGroups(Groups):
     """For everybody at once: lists all groups with their members first, instead of asking for each person."""
 
-    def __init__(self, session: Session, configuration: LdapConfiguration) -> None:
-        super().__init__(session, configuration)
+    def __init__(self, conversation: Conversation, configuration: LdapConfiguration) -> None:
+        super().__init__(conversation, configuration)
         self._of_member: dict[str, list[str]] = {}
         for group, member in self._memberships():
             self._of_member.setdefault(member, []).append(group)
@@ -125,19 +125,19 @@ class ListedGroups(Groups):
         as_key = str if attribute.lower() == "memberuid" else _key
         wanted = self._configuration.group_filter
         try:
-            for page in self._session.pages(self._configuration.base_of_groups, wanted, [attribute]):
+            for page in self._conversation.pages(self._configuration.base_of_groups, wanted, [attribute]):
                 for group in page:
-                    for member in _texts(self._session.all_values(group, attribute)):
+                    for member in _texts(self._conversation.all_values(group, attribute)):
                         yield group.dn, as_key(member)
         except DirectoryFault as error:
             raise of_group_base(error) from error
 
 
-def groups_for_everybody(session: Session, configuration: LdapConfiguration) -> Groups:
+def groups_for_everybody(conversation: Conversation, configuration: LdapConfiguration) -> Groups:
     """What finds the groups of many people with the fewest questions."""
     if configuration.group_strategy is GroupStrategy.SEARCH:
-        return ListedGroups(session, configuration)
-    return Groups(session, configuration)
+        return ListedGroups(conversation, configuration)
+    return Groups(conversation, configuration)
 
 
 def by_key(dns: Iterable[str]) -> dict[str, str]:

@@ -12,11 +12,11 @@ from auth.errors import SignInRefused
 from auth.providers.base import ExternalIdentity, PasswordProvider, WrongCredentials
 from auth.providers.ldap.answers import Answer
 from auth.providers.ldap.channel import Deadline
+from auth.providers.ldap.conversation import Access, Conversation, Entry, any_of, equals, open_conversation
 from auth.providers.ldap.entries import attributes_of, identity_of, subject
 from auth.providers.ldap.faults import DirectoryFault, Fault
 from auth.providers.ldap.groups import Groups, groups_for_everybody, of_group_base
 from auth.providers.ldap.names import dn_key, first_value, fold, is_dn, is_login, is_text
-from auth.providers.ldap.session import Access, Entry, Session, any_of, equals, open_session
 
 LONGEST_PASSWORD = 1024
 
@@ -69,7 +69,7 @@ class LdapProvider(PasswordProvider):
                 count(account)
                 counted.add(account)
 
-        return self.ask(lambda session: self._authenticate(session, login, password, count_once))
+        return self.ask(lambda conversation: self._authenticate(conversation, login, password, count_once))
 
     def find(self, login: str) -> ExternalIdentity:
         """The person whom the directory knows by that login name, with their groups. Raises WrongCredentials."""
@@ -77,9 +77,9 @@ class LdapProvider(PasswordProvider):
         if not is_login(login):
             raise WrongCredentials
 
-        def work(session: Session) -> ExternalIdentity:
-            session.bind_service()
-            return self._identity(session, self._entry(session, login))
+        def work(conversation: Conversation) -> ExternalIdentity:
+            conversation.bind_service()
+            return self._identity(conversation, self._entry(conversation, login))
 
         return self.ask(work)
 
@@ -89,7 +89,7 @@ class LdapProvider(PasswordProvider):
         Raises LookupError when the directory knows none, or several by that name.
         """
         name = name.strip()
-        entries = self.ask(lambda session: self._groups_called(session, name)) if is_text(name) else []
+        entries = self.ask(lambda conversation: self._groups_called(conversation, name)) if is_text(name) else []
         if not entries:
             raise LookupError(f"the directory knows no group '{name}'")
         if len(entries) > 1:
@@ -100,10 +100,10 @@ class LdapProvider(PasswordProvider):
     def everybody(self) -> Iterator[Listing]:
         """Everybody whom the directory lists, a page at a time. Raises DirectoryFault rather than leave anybody out."""
         configuration = self.access.configuration
-        with self.open_for_long() as session:
-            groups = groups_for_everybody(session, configuration)
+        with self.open_for_long() as conversation:
+            groups = groups_for_everybody(conversation, configuration)
             wanted = attributes_of(configuration)
-            for page in session.pages(configuration.base_dn, configuration.user_filter, wanted):
+            for page in conversation.pages(configuration.base_dn, configuration.user_filter, wanted):
                 people: list[ExternalIdentity] = []
                 for entry in page:
                     try:
@@ -113,10 +113,10 @@ class LdapProvider(PasswordProvider):
                             raise
                 yield Listing(people, len(page) - len(people))
 
-    def ask(self, work: Callable[[Session], T]) -> T:
-        """What `work` finds out on a session with the first server that answers, within the configured time.
+    def ask(self, work: Callable[[Conversation], T]) -> T:
+        """What `work` finds out on a conversation with the first server that answers, within the configured time.
 
-        The session is connected and bound as nobody yet. Raises Unanswered and DirectoryFault.
+        The conversation is connected and bound as nobody yet. Raises Unanswered and DirectoryFault.
         """
         try:
             with breakers.of((self.id, self.access.configuration)).attempt(Unanswered):
@@ -124,34 +124,34 @@ class LdapProvider(PasswordProvider):
         except Paused:
             raise Unanswered(Fault.PAUSED) from None
 
-    def open_for_long(self) -> Session:
-        """A session as the service account for work of any length, with a deadline for each question."""
+    def open_for_long(self) -> Conversation:
+        """A conversation as the service account for work of any length, with a deadline for each question."""
         configuration = self.access.configuration
         failure: DirectoryFault | None = None
         for server in configuration.parsed_servers:
-            session = Session(self.access, server, Deadline(configuration.timeout))
+            conversation = Conversation(self.access, server, Deadline(configuration.timeout))
             try:
-                session.connect()
-                session.secure()
-                session.bind_service()
+                conversation.connect()
+                conversation.secure()
+                conversation.bind_service()
             except DirectoryFault as error:
-                session.close()
+                conversation.close()
                 if error.fault not in _OF_THE_SERVER:
                     raise
                 failure = failure or error
                 continue
-            session.take_steps(configuration.sync_timeout)
-            return session
+            conversation.take_steps(configuration.sync_timeout)
+            return conversation
         raise failure or DirectoryFault(Fault.UNREACHABLE)
 
-    def _ask_servers(self, work: Callable[[Session], T]) -> T:
+    def _ask_servers(self, work: Callable[[Conversation], T]) -> T:
         servers = self.access.configuration.parsed_servers
         deadline = Deadline(self.access.configuration.timeout)
         failure = DirectoryFault(Fault.TIMEOUT)
         for place, server in enumerate(servers):
             try:
-                with open_session(self.access, server, deadline.share(len(servers) - place)) as session:
-                    return work(session)
+                with open_conversation(self.access, server, deadline.share(len(servers) - place)) as conversation:
+                    return work(conversation)
             except TimeoutError:
                 break
             except DirectoryFault as error:
@@ -163,43 +163,43 @@ class LdapProvider(PasswordProvider):
         raise Unanswered(failure.fault, failure.detail) from failure
 
     def _authenticate(
-        self, session: Session, login: str, password: str, count: Callable[[str], None]
+        self, conversation: Conversation, login: str, password: str, count: Callable[[str], None]
     ) -> ExternalIdentity:
         if self.access.configuration.user_dn_template:
-            return self._sign_in_directly(session, login, password, count)
-        session.bind_service()
-        entry = self._entry(session, login)
+            return self._sign_in_directly(conversation, login, password, count)
+        conversation.bind_service()
+        entry = self._entry(conversation, login)
         count(f"{self.id} {subject(entry, self.access.configuration)}")
-        with session.another() as personal:
+        with conversation.another() as personal:
             personal.connect()
             personal.secure()
             self._judge(personal.bind_person(entry.dn, password), login)
-        return self._admitted(self._identity(session, entry))
+        return self._admitted(self._identity(conversation, entry))
 
     def _sign_in_directly(
-        self, session: Session, login: str, password: str, count: Callable[[str], None]
+        self, conversation: Conversation, login: str, password: str, count: Callable[[str], None]
     ) -> ExternalIdentity:
         count(f"{self.id} {fold(self._bind_name(login))}")
-        answer, entry = self.bind_directly(session, login, password)
+        answer, entry = self.bind_directly(conversation, login, password)
         self._judge(answer, login)
         if entry is None:
             raise WrongCredentials
-        return self._admitted(self._identity(session, entry))
+        return self._admitted(self._identity(conversation, entry))
 
-    def bind_directly(self, session: Session, login: str, password: str) -> tuple[Answer, Entry | None]:
+    def bind_directly(self, conversation: Conversation, login: str, password: str) -> tuple[Answer, Entry | None]:
         """Bind as the person by the configured template, and read their entry as themselves.
 
         Raises WrongCredentials for what nobody can be called in the form of the template.
         """
         configuration, name = self.access.configuration, self._bind_name(login)
-        answer = session.bind_person(name, password)
+        answer = conversation.bind_person(name, password)
         if answer is not Answer.RIGHT:
             return answer, None
         wanted, filter_ = attributes_of(configuration), configuration.user_filter
         if "=" in configuration.user_dn_template:
-            return answer, session.read(name, wanted, filter_)
+            return answer, conversation.read(name, wanted, filter_)
         by_name = f"(&{filter_}{any_of([equals('userPrincipalName', name), equals('sAMAccountName', login)])})"
-        found = session.search(configuration.base_dn, by_name, wanted, most=1)
+        found = conversation.search(configuration.base_dn, by_name, wanted, most=1)
         return answer, found[0] if len(found) == 1 else None
 
     def _bind_name(self, login: str) -> str:
@@ -210,28 +210,28 @@ class LdapProvider(PasswordProvider):
             raise WrongCredentials
         return template.replace("{login}", login)
 
-    def _entry(self, session: Session, login: str) -> Entry:
+    def _entry(self, conversation: Conversation, login: str) -> Entry:
         """The one entry of that login name. Raises WrongCredentials for none and for several."""
-        found = self.search(session, login)
+        found = self.search(conversation, login)
         if len(found) != 1:
             log.info("directory sign-in", provider=self.id, found=len(found))
             raise WrongCredentials
         return found[0]
 
-    def search(self, session: Session, login: str) -> list[Entry]:
+    def search(self, conversation: Conversation, login: str) -> list[Entry]:
         """The entries of that login name: one, or two if there are more."""
         configuration = self.access.configuration
         names = [equals(attribute, login) for attribute in configuration.login_attributes]
         wanted = f"(&{configuration.user_filter}{any_of(names)})"
-        return session.search(configuration.base_dn, wanted, attributes_of(configuration), most=1)
+        return conversation.search(configuration.base_dn, wanted, attributes_of(configuration), most=1)
 
-    def _groups_called(self, session: Session, name: str) -> list[Entry]:
+    def _groups_called(self, conversation: Conversation, name: str) -> list[Entry]:
         configuration = self.access.configuration
-        session.bind_service()
+        conversation.bind_service()
         filter_ = configuration.group_filter or "(objectClass=*)"
         if is_dn(name):
             try:
-                found = session.read(name, ["1.1"], filter_)
+                found = conversation.read(name, ["1.1"], filter_)
             except DirectoryFault as error:
                 if error.fault is not Fault.BASE_SYNTAX:
                     raise
@@ -240,12 +240,12 @@ class LdapProvider(PasswordProvider):
                 return [found]
         wanted = f"(&{filter_}{equals('cn', name)})"
         try:
-            return session.search(configuration.base_of_groups, wanted, ["1.1"], most=5)
+            return conversation.search(configuration.base_of_groups, wanted, ["1.1"], most=5)
         except DirectoryFault as error:
             raise of_group_base(error) from error
 
-    def _identity(self, session: Session, entry: Entry) -> ExternalIdentity:
-        return self._person(entry, Groups(session, self.access.configuration))
+    def _identity(self, conversation: Conversation, entry: Entry) -> ExternalIdentity:
+        return self._person(entry, Groups(conversation, self.access.configuration))
 
     def _person(self, entry: Entry, groups: Groups) -> ExternalIdentity:
         subject(entry, self.access.configuration)  # nobody who cannot be known again has groups looked up

@@ -15,12 +15,12 @@ from auth.providers.base import ExternalIdentity
 from auth.providers.ldap.answers import Answer
 from auth.providers.ldap.channel import Deadline
 from auth.providers.ldap.configuration import GroupStrategy, LdapConfiguration
+from auth.providers.ldap.conversation import Conversation, Entry, equals
 from auth.providers.ldap.entries import identity_of, subject
 from auth.providers.ldap.faults import DirectoryFault, Fault
 from auth.providers.ldap.groups import Groups, by_key
 from auth.providers.ldap.names import subject_of
 from auth.providers.ldap.provider import LdapProvider
-from auth.providers.ldap.session import Entry, Session, equals
 
 _IS_ACTIVE_DIRECTORY = "1.2.840.113556.1.4.800"  # MS-ADTS 3.1.1.3.4.3.1, LDAP_CAP_ACTIVE_DIRECTORY_OID
 _NEEDS_ACTIVE_DIRECTORY = (GroupStrategy.AD_NESTED, GroupStrategy.TOKEN_GROUPS)
@@ -105,58 +105,58 @@ class _Rehearsing:
 
     def run(self, login: str, password: str | None) -> None:
         """Go through all steps, or as far as they lead."""
-        session = self._connect()
+        conversation = self._connect()
         try:
             if self.configuration.user_dn_template and not self.configuration.bind_dn:
-                entry = self._bind_as_person(session, login, password)
+                entry = self._bind_as_person(conversation, login, password)
             else:
-                self._bind(session)
-                self._look_at_base(session)
-                entry = self._find(session, login)
+                self._bind(conversation)
+                self._look_at_base(conversation)
+                entry = self._find(conversation, login)
             self._read(entry)
-            self._look_at_groups(session, entry)
+            self._look_at_groups(conversation, entry)
             if password is not None and self.configuration.bind_dn:
-                self._try_password(session, entry, password)
+                self._try_password(conversation, entry, password)
         finally:
-            session.close()
+            conversation.close()
 
-    def _connect(self) -> Session:
-        """A secured session with the first server that gives one; each server is a step or two."""
+    def _connect(self) -> Conversation:
+        """A secured conversation with the first server that gives one; each server is a step or two."""
         servers = self.configuration.parsed_servers
         deadline = Deadline(self.configuration.timeout)
         for place, (url, server) in enumerate(zip(self.configuration.servers, servers, strict=True)):
             last = place == len(servers) - 1
-            session = Session(self.provider.access, server, deadline)
+            conversation = Conversation(self.provider.access, server, deadline)
             try:
                 with self.step(f"connect {url}"):
-                    session.hurry(deadline.share(len(servers) - place))
-                    session.connect()
+                    conversation.hurry(deadline.share(len(servers) - place))
+                    conversation.connect()
                 with self.step("tls") as note:
                     plain = self.configuration.insecure and not server.tls
                     note.detail = "none: what is sent can be read on the way" if plain else "verified"
-                    session.secure()
+                    conversation.secure()
             except _Stop:
-                session.close()
+                conversation.close()
                 if last:
                     raise
                 continue
-            return session
+            return conversation
         raise _Stop
 
-    def _bind(self, session: Session) -> None:
+    def _bind(self, conversation: Conversation) -> None:
         with self.step("bind") as note:
             note.detail = self.configuration.bind_dn or "no service account: as nobody"
-            session.bind_service()
+            conversation.bind_service()
 
-    def _look_at_base(self, session: Session) -> None:
+    def _look_at_base(self, conversation: Conversation) -> None:
         with self.step("base") as note:
             note.detail = self.configuration.base_dn
-            if session.read(self.configuration.base_dn, ["1.1"]) is None:
+            if conversation.read(self.configuration.base_dn, ["1.1"]) is None:
                 raise DirectoryFault(Fault.NO_BASE, self.configuration.base_dn)
 
-    def _find(self, session: Session, login: str) -> Entry:
+    def _find(self, conversation: Conversation, login: str) -> Entry:
         with self.step("user") as note:
-            found = self.provider.search(session, login.strip())
+            found = self.provider.search(conversation, login.strip())
             if not found:
                 raise DirectoryFault(Fault.FINDS_NONE, login)
             if len(found) > 1:
@@ -164,11 +164,11 @@ class _Rehearsing:
             note.detail = found[0].dn
         return found[0]
 
-    def _bind_as_person(self, session: Session, login: str, password: str | None) -> Entry:
+    def _bind_as_person(self, conversation: Conversation, login: str, password: str | None) -> Entry:
         with self.step("sign-in") as note:
             if not password:
                 raise DirectoryFault(Fault.BIND_NEEDED, "without a service account, a rehearsal needs a password")
-            answer, entry = self.provider.bind_directly(session, login, password)
+            answer, entry = self.provider.bind_directly(conversation, login, password)
             note.detail = _in_words(answer)
             if answer is not Answer.RIGHT:
                 raise DirectoryFault(Fault.PERSON_REFUSED, _in_words(answer))
@@ -190,29 +190,33 @@ class _Rehearsing:
             if person.disabled:
                 note.detail += "; disabled there"
 
-    def _look_at_groups(self, session: Session, entry: Entry) -> None:
+    def _look_at_groups(self, conversation: Conversation, entry: Entry) -> None:
         with self.step("groups") as note:
-            self._check_strategy(session)
-            finder = Groups(session, self.configuration)
+            self._check_strategy(conversation)
+            finder = Groups(conversation, self.configuration)
             keys = finder.of(entry)
             self.groups = tuple(sorted(keys))
             self.identity = identity_of(entry, self.configuration, provider=self.provider.id, groups=keys)
             note.detail = f"{len(keys)} found"
-            note.warning = self._suspicion(session, finder, entry)
+            note.warning = self._suspicion(conversation, finder, entry)
 
-    def _check_strategy(self, session: Session) -> None:
+    def _check_strategy(self, conversation: Conversation) -> None:
         if self.configuration.group_strategy in _NEEDS_ACTIVE_DIRECTORY:
-            root = session.read("", ["supportedCapabilities"])
+            root = conversation.read("", ["supportedCapabilities"])
             if root is None or _IS_ACTIVE_DIRECTORY.encode() not in root.values("supportedCapabilities"):
                 raise DirectoryFault(Fault.NESTING_UNKNOWN)
         base = self.configuration.group_base if self.configuration.group_strategy is not GroupStrategy.NONE else ""
-        if base and session.read(base, ["1.1"]) is None:
+        if base and conversation.read(base, ["1.1"]) is None:
             raise DirectoryFault(Fault.NO_GROUP_BASE, base)
 
-    def _suspicion(self, session: Session, finder: Groups, entry: Entry) -> DirectoryFault | None:
+    def _suspicion(self, conversation: Conversation, finder: Groups, entry: Entry) -> DirectoryFault | None:
         """What does not keep anybody out, and is probably not meant so."""
         strategy = self.configuration.group_strategy
-        if strategy is GroupStrategy.MEMBER_OF and not self.groups and self._is_member_of_something(session, entry):
+        if (
+            strategy is GroupStrategy.MEMBER_OF
+            and not self.groups
+            and self._is_member_of_something(conversation, entry)
+        ):
             return DirectoryFault(Fault.NO_MEMBER_OF)
         if strategy is GroupStrategy.SEARCH and not self.configuration.nested_groups:
             direct = by_key(finder.direct(entry))
@@ -220,12 +224,12 @@ class _Rehearsing:
                 return DirectoryFault(Fault.NESTED_GROUPS, "; ".join(above[:10]))
         return None
 
-    def _is_member_of_something(self, session: Session, entry: Entry) -> bool:
+    def _is_member_of_something(self, conversation: Conversation, entry: Entry) -> bool:
         names = "".join(equals(attribute, entry.dn) for attribute in ("member", "uniqueMember"))
-        return bool(session.search(self.configuration.base_of_groups, f"(|{names})", ["1.1"], most=1))
+        return bool(conversation.search(self.configuration.base_of_groups, f"(|{names})", ["1.1"], most=1))
 
-    def _try_password(self, session: Session, entry: Entry, password: str) -> None:
-        with self.step("sign-in") as note, session.another() as personal:
+    def _try_password(self, conversation: Conversation, entry: Entry, password: str) -> None:
+        with self.step("sign-in") as note, conversation.another() as personal:
             personal.connect()
             personal.secure()
             answer = personal.bind_person(entry.dn, password)

@@ -51,7 +51,7 @@ class Access:
     allowed: Sequence[Network]
 
 
-class Session:
+class Conversation:
     """A connection to one server. Every method raises DirectoryFault when it does not get its answer in time."""
 
     def __init__(self, access: Access, server: Server, deadline: Deadline) -> None:
@@ -118,9 +118,9 @@ class Session:
             return Answer.WRONG
         return read_bind(self._bind(name, password, controls=[(PASSWORD_POLICY, False, None)]))
 
-    def another(self) -> "Session":
-        """A further session with the same server, not yet connected, with the same deadline."""
-        return Session(self._access, self._server, self._deadline)
+    def another(self) -> "Conversation":
+        """A further conversation with the same server, not yet connected, with the same deadline."""
+        return Conversation(self._access, self._server, self._deadline)
 
     def hurry(self, deadline: Deadline) -> None:
         """Be ready by another deadline; before the connection is opened."""
@@ -196,7 +196,7 @@ class Session:
         if channel is not None:
             channel.close()
 
-    def __enter__(self) -> "Session":
+    def __enter__(self) -> "Conversation":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -251,12 +251,12 @@ class Session:
 
 
 @contextmanager
-def open_session(access: Access, server: Server, deadline: Deadline) -> Iterator[Session]:
-    """A session with that server, secured, as nobody yet."""
-    with Session(access, server, deadline) as session:
-        session.connect()
-        session.secure()
-        yield session
+def open_conversation(access: Access, server: Server, deadline: Deadline) -> Iterator[Conversation]:
+    """A conversation with that server, secured, as nobody yet."""
+    with Conversation(access, server, deadline) as conversation:
+        conversation.connect()
+        conversation.secure()
+        yield conversation
 
 
 def equals(attribute: str, value: str | bytes) -> str:
