@@ -2,13 +2,12 @@
 
 No tenant, host or path is a label. Of gunicorn's workers each writes into files of its own, in a folder that
 deploy/gunicorn.conf.py makes, and the one that is asked adds them all up. Gauges are written with a request, at most
-once in NOTED_EVERY: of a worker at rest they tell what was so after its last one.
+once a second: of a worker at rest they tell what was so after its last one.
 """
 
 import hmac
 import threading
 import time
-from collections.abc import Mapping
 from typing import Literal
 
 from flask import Blueprint, Flask, Response, abort, current_app, g, request
@@ -22,10 +21,9 @@ from auth.permissions import public
 from config.settings import Settings
 from tenants.request import without_tenant
 
-NOTED_EVERY = 1.0
-"""Seconds between two looks at the gauges, which cost more than a request should."""
+NOTED_EVERY = 1.0  # seconds between two looks at the gauges, which cost more than a request should
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_OF_WORKERS: Mapping[str, Literal["livesum", "livemax", "livemin"]] = {
+_OF_WORKERS: dict[str, Literal["livesum", "livemax", "livemin"]] = {
     "process_resident_memory_bytes": "livesum",
     "process_virtual_memory_bytes": "livesum",
     "process_open_fds": "livemax",
@@ -40,8 +38,7 @@ bp = Blueprint("metrics", __name__)
 class Metrics:
     """The metrics of one application."""
 
-    def __init__(self, token: str) -> None:
-        self._token = token.encode()
+    def __init__(self) -> None:
         own = CollectorRegistry()
         self._requests = Counter("tenantry_requests_total", "Requests answered.", ["method", "status"], registry=own)
         self._seconds = Histogram("tenantry_request_seconds", "Time to the answer.", ["endpoint"], registry=own)
@@ -49,7 +46,7 @@ class Metrics:
         self._breakers = Gauge(name, text, ["state"], registry=own, multiprocess_mode="livesum")
         self._process = ProcessCollector(registry=None)
         self._gauges = {
-            name: Gauge(name, f"{name} of the workers: {mode}.", registry=own, multiprocess_mode=mode)
+            name: Gauge(name, f"The {mode.removeprefix('live')} over the workers.", registry=own, multiprocess_mode=mode)
             for name, mode in _OF_WORKERS.items()
         }
         self._cpu = Counter("process_cpu_seconds_total", "CPU time that the workers have used.", registry=own)
@@ -61,10 +58,6 @@ class Metrics:
             MultiProcessCollector(self._told)  # type: ignore[no-untyped-call]  # it has no types
         except ValueError:  # there is no folder: one process, which tells its own
             self._told = own
-
-    def admits(self, given: str) -> bool:
-        """Whether that is the token."""
-        return hmac.compare_digest(given.encode("latin-1"), self._token)  # a header's text is bytes, so decoded
 
     def count(self, method: str, status: int, endpoint: str | None, seconds: float) -> None:
         """Count one request."""
@@ -82,8 +75,8 @@ class Metrics:
                 self._breakers.labels(state).set(number)
             for family in self._process.collect():
                 value = family.samples[0].value
-                if gauge := self._gauges.get(family.name):
-                    gauge.set(value)
+                if family.name in self._gauges:
+                    self._gauges[family.name].set(value)
                 elif family.name == "process_cpu_seconds":
                     self._cpu.inc(max(0.0, value - self._cpu_before))
                     self._cpu_before = value
@@ -97,9 +90,9 @@ class Metrics:
 def init_app(app: Flask, settings: Settings) -> None:
     """Have the page on `app`, and count its requests if somebody may read them."""
     app.register_blueprint(bp)
-    if not (token := settings.metrics_token.get_secret_value()):
+    if not settings.metrics_token.get_secret_value():
         return
-    metrics = app.extensions["metrics"] = Metrics(token)
+    metrics = app.extensions["metrics"] = Metrics()
 
     @app.before_request
     def begin() -> None:
@@ -116,10 +109,11 @@ def init_app(app: Flask, settings: Settings) -> None:
 @without_tenant
 def tell() -> ResponseReturnValue:
     """The metrics as text, to who has the token; without the setting there is no such page."""
-    metrics: Metrics | None = current_app.extensions.get("metrics")
-    if metrics is None:
+    token = current_app.extensions["tenants"].settings.metrics_token.get_secret_value()
+    if not token:
         abort(404)
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not metrics.admits(given.strip()):
+    # A header's text is bytes, decoded so.
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode("latin-1"), token.encode()):
         return Response("A bearer token is needed.\n", 401, {"WWW-Authenticate": "Bearer"}, "text/plain")
-    return Response(metrics.text(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+    return Response(current_app.extensions["metrics"].text(), content_type=CONTENT_TYPE_PLAIN_0_0_4)

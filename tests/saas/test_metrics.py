@@ -162,7 +162,7 @@ def test_what_a_caller_makes_up_is_no_label(app: Flask, acme: Workspace) -> None
     text = ask(app).get_data(as_text=True)
     assert "made" not in text.lower()
     assert requests(samples(text), "other", 405) == 30
-    assert len(samples(text)) < before + 40
+    assert len(samples(text)) < before + 60  # each that is told apart would add two
 
 
 def test_no_tenant_host_or_path_is_told(app: Flask, acme: Workspace) -> None:
