@@ -46,7 +46,7 @@ class Metrics:
         self._breakers = Gauge(name, text, ["state"], registry=own, multiprocess_mode="livesum")
         self._process = ProcessCollector(registry=None)
         self._gauges = {
-            name: Gauge(name, f"The {mode.removeprefix('live')} over the workers.", registry=own, multiprocess_mode=mode)
+            name: Gauge(name, f"The {mode[4:]} over the workers.", registry=own, multiprocess_mode=mode)
             for name, mode in _OF_WORKERS.items()
         }
         self._cpu = Counter("process_cpu_seconds_total", "CPU time that the workers have used.", registry=own)

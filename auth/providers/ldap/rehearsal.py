@@ -6,24 +6,26 @@ what is only suspicious.
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from flask_babel.speaklater import LazyString
 
-from auth.providers.base import ExternalIdentity
+from auth.providers.base import ExternalIdentity, WrongCredentials
 from auth.providers.ldap.answers import Answer
 from auth.providers.ldap.channel import Deadline
 from auth.providers.ldap.configuration import GroupStrategy, LdapConfiguration
-from auth.providers.ldap.conversation import Conversation, Entry, equals
+from auth.providers.ldap.conversation import Conversation, Entry, any_of, equals
 from auth.providers.ldap.entries import identity_of, subject
 from auth.providers.ldap.faults import DirectoryFault, Fault
 from auth.providers.ldap.groups import Groups, by_key
-from auth.providers.ldap.names import subject_of
+from auth.providers.ldap.names import is_login, subject_of
 from auth.providers.ldap.provider import LdapProvider
 
 _IS_ACTIVE_DIRECTORY = "1.2.840.113556.1.4.800"  # MS-ADTS 3.1.1.3.4.3.1, LDAP_CAP_ACTIVE_DIRECTORY_OID
 _NEEDS_ACTIVE_DIRECTORY = (GroupStrategy.AD_NESTED, GroupStrategy.TOKEN_GROUPS)
+_NO_SUCH_ACCOUNT = "AcceptSecurityContext error, data 525"  # Active Directory's; others do not tell
+_LONGEST_DETAIL = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class _Rehearsing:
     """A rehearsal under way."""
 
     provider: LdapProvider
+    passwords: tuple[str, ...] = field(repr=False)
     steps: list[Step] = field(default_factory=list)
     identity: ExternalIdentity | None = None
     attributes: dict[str, list[str]] = field(default_factory=dict)
@@ -90,57 +93,58 @@ class _Rehearsing:
 
         def write(fault: DirectoryFault | None) -> None:
             milliseconds = round((time.monotonic() - began) * 1000)
-            detail = fault.detail if fault is not None and fault.detail else note.detail
+            detail = self._told(fault.detail) if fault is not None and fault.detail else note.detail
             self.steps.append(Step(name, fault is None, milliseconds, fault.fault if fault else None, detail))
 
         try:
             yield note
-        except DirectoryFault as fault:
-            write(fault)
-            raise _Stop from fault
-        except TimeoutError as error:
-            write(DirectoryFault(Fault.TIMEOUT, str(error)))
+        except (DirectoryFault, TimeoutError) as error:
+            write(error if isinstance(error, DirectoryFault) else DirectoryFault(Fault.TIMEOUT, str(error)))
             raise _Stop from error
         write(note.warning)
 
+    def _told(self, words: str) -> str:
+        """The server's own words, short, and without a password that it repeats."""
+        for password in filter(None, self.passwords):
+            words = words.replace(password, "***")
+        return ("there is no such account: " if _NO_SUCH_ACCOUNT in words else "") + words[:_LONGEST_DETAIL]
+
     def run(self, login: str, password: str | None) -> None:
         """Go through all steps, or as far as they lead."""
-        conversation = self._connect()
-        try:
-            if self.configuration.user_dn_template and not self.configuration.bind_dn:
-                entry = self._bind_as_person(conversation, login, password)
+        alone = self.configuration.user_dn_template and not self.configuration.bind_dn
+        with closing(self._connect()) as conversation:
+            if alone:
+                entry = self._find_oneself(conversation, login, password)
             else:
                 self._bind(conversation)
                 self._look_at_base(conversation)
                 entry = self._find(conversation, login)
             self._read(entry)
             self._look_at_groups(conversation, entry)
-            if password is not None and self.configuration.bind_dn:
-                self._try_password(conversation, entry, password)
-        finally:
-            conversation.close()
+            if password is not None and not alone:
+                with self.step("sign-in") as note, conversation.another() as personal:
+                    personal.connect()
+                    personal.secure()
+                    if self._sign_in(note, personal, login, password, entry) is None:
+                        raise DirectoryFault(Fault.FINDS_NONE, "the password is right, and the template leads to no entry")
 
     def _connect(self) -> Conversation:
         """A secured conversation with the first server that gives one; each server is a step or two."""
         servers = self.configuration.parsed_servers
         deadline = Deadline(self.configuration.timeout)
         for place, (url, server) in enumerate(zip(self.configuration.servers, servers, strict=True)):
-            last = place == len(servers) - 1
             conversation = Conversation(self.provider.access, server, deadline)
             try:
                 with self.step(f"connect {url}"):
                     conversation.hurry(deadline.share(len(servers) - place))
                     conversation.connect()
                 with self.step("tls") as note:
+                    conversation.secure()
                     plain = self.configuration.insecure and not server.tls
                     note.detail = "none: what is sent can be read on the way" if plain else "verified"
-                    conversation.secure()
+                return conversation
             except _Stop:
                 conversation.close()
-                if last:
-                    raise
-                continue
-            return conversation
         raise _Stop
 
     def _bind(self, conversation: Conversation) -> None:
@@ -156,7 +160,7 @@ class _Rehearsing:
 
     def _find(self, conversation: Conversation, login: str) -> Entry:
         with self.step("user") as note:
-            found = self.provider.search(conversation, login.strip())
+            found = self.provider.search(conversation, login) if is_login(login) else []
             if not found:
                 raise DirectoryFault(Fault.FINDS_NONE, login)
             if len(found) > 1:
@@ -164,18 +168,33 @@ class _Rehearsing:
             note.detail = found[0].dn
         return found[0]
 
-    def _bind_as_person(self, conversation: Conversation, login: str, password: str | None) -> Entry:
+    def _find_oneself(self, conversation: Conversation, login: str, password: str | None) -> Entry:
         with self.step("sign-in") as note:
             if not password:
                 raise DirectoryFault(Fault.BIND_NEEDED, "without a service account, a rehearsal needs a password")
-            answer, entry = self.provider.bind_directly(conversation, login, password)
-            note.detail = _in_words(answer)
-            if answer is not Answer.RIGHT:
-                raise DirectoryFault(Fault.PERSON_REFUSED, _in_words(answer))
+            entry = self._sign_in(note, conversation, login, password)
         with self.step("user") as note:
             if entry is None:
                 raise DirectoryFault(Fault.FINDS_NONE, login)
             note.detail = entry.dn
+        return entry
+
+    def _sign_in(
+        self, note: _Note, conversation: Conversation, login: str, password: str, entry: Entry | None = None
+    ) -> Entry | None:
+        """Bind as the person in the way of a sign-in: as their entry, or by the template, which goes before."""
+        if entry is None or self.configuration.user_dn_template:
+            try:
+                if not is_login(login):
+                    raise WrongCredentials
+                answer, entry = self.provider.bind_directly(conversation, login, password)
+            except WrongCredentials:
+                raise DirectoryFault(Fault.FINDS_NONE, "nobody can be called so") from None
+        else:
+            answer = conversation.bind_person(entry.dn, password)
+        note.detail = answer.value.replace("-", " ")
+        if answer is not Answer.RIGHT:
+            raise DirectoryFault(Fault.PERSON_REFUSED)
         return entry
 
     def _read(self, entry: Entry) -> None:
@@ -198,7 +217,8 @@ class _Rehearsing:
             self.groups = tuple(sorted(keys))
             self.identity = identity_of(entry, self.configuration, provider=self.provider.id, groups=keys)
             note.detail = f"{len(keys)} found"
-            note.warning = self._suspicion(conversation, finder, entry)
+            with suppress(DirectoryFault):  # what cannot be looked at is suspicious to nobody
+                note.warning = self._suspicion(conversation, finder, entry)
 
     def _check_strategy(self, conversation: Conversation) -> None:
         if self.configuration.group_strategy in _NEEDS_ACTIVE_DIRECTORY:
@@ -212,43 +232,29 @@ class _Rehearsing:
     def _suspicion(self, conversation: Conversation, finder: Groups, entry: Entry) -> DirectoryFault | None:
         """What does not keep anybody out, and is probably not meant so."""
         strategy = self.configuration.group_strategy
-        if (
-            strategy is GroupStrategy.MEMBER_OF
-            and not self.groups
-            and self._is_member_of_something(conversation, entry)
-        ):
-            return DirectoryFault(Fault.NO_MEMBER_OF)
-        if strategy is GroupStrategy.SEARCH and not self.configuration.nested_groups:
-            direct = by_key(finder.direct(entry))
-            if direct and (above := finder.above(direct)):
-                return DirectoryFault(Fault.NESTED_GROUPS, "; ".join(above[:10]))
+        if strategy is GroupStrategy.MEMBER_OF and not self.groups:
+            names = any_of([equals(attribute, entry.dn) for attribute in ("member", "uniqueMember")])
+            found = conversation.search(self.configuration.base_of_groups, names, ["1.1"], most=1)
+            return DirectoryFault(Fault.NO_MEMBER_OF) if found else None
+        if not self.configuration.nested_groups and strategy is not GroupStrategy.TOKEN_GROUPS:  # which has them anyway
+            above = by_key(finder.above({key: key for key in self.groups}))
+            if missed := above.keys() - set(self.groups):
+                return DirectoryFault(Fault.NESTED_GROUPS, "; ".join(sorted(missed)[:10]))
         return None
-
-    def _is_member_of_something(self, conversation: Conversation, entry: Entry) -> bool:
-        names = "".join(equals(attribute, entry.dn) for attribute in ("member", "uniqueMember"))
-        return bool(conversation.search(self.configuration.base_of_groups, f"(|{names})", ["1.1"], most=1))
-
-    def _try_password(self, conversation: Conversation, entry: Entry, password: str) -> None:
-        with self.step("sign-in") as note, conversation.another() as personal:
-            personal.connect()
-            personal.secure()
-            answer = personal.bind_person(entry.dn, password)
-            note.detail = _in_words(answer)
-            if answer is not Answer.RIGHT:
-                raise DirectoryFault(Fault.PERSON_REFUSED, _in_words(answer))
 
 
 def rehearse(provider: LdapProvider, login: str, password: str | None = None) -> Rehearsal:
     """Try the provider's configuration with one person, and the person's password if it is given."""
-    rehearsing = _Rehearsing(provider)
+    secret = provider.access.secret
+    rehearsing = _Rehearsing(provider, (password or "", secret.get_secret_value() if secret else ""))
     with suppress(_Stop):
-        rehearsing.run(login, password)
+        rehearsing.run(login.strip(), password)
     return Rehearsal(tuple(rehearsing.steps), rehearsing.identity, rehearsing.attributes, rehearsing.groups)
 
 
-def _in_words(answer: Answer) -> str:
-    return answer.value.replace("-", " ")
-
-
 def _as_text(attribute: str, value: bytes) -> str:
-    return subject_of(attribute, value) if attribute == "objectguid" else value.decode("utf-8", "backslashreplace")
+    if attribute == "objectguid":
+        return subject_of(attribute, value)
+    with suppress(UnicodeDecodeError):
+        return value.decode()
+    return value.hex()
