@@ -18,6 +18,7 @@ from auth.errors import NotAllowed
 from auth.identity import Identity
 from auth.models import Grant, Group, Membership, Role, User
 from auth.permissions import OWNER
+from auth.providers.ldap.names import dn_key, is_dn
 from auth.providers.models import ProviderConfig
 
 LONGEST_NAME = 200
@@ -46,12 +47,12 @@ def map_group(config: ProviderConfig, key: str, name: str, role_name: str, *, ac
 def unmap_group(config: ProviderConfig, name: str, role_name: str, *, actor: Identity | None) -> int:
     """Take a role from the members of a source's group again; gives back how many mappings there were.
 
-    `name` is the group's name or its key. Raises NotAllowed, UnknownRole.
+    `name` is the group's name, or its DN in any spelling. Raises NotAllowed, UnknownRole.
     """
     role = roles.get_role(role_name)
-    removed = 0
+    removed, key = 0, dn_key(name) if is_dn(name) else name
     for group in mapped_groups(config):
-        if name in (group.name, group.external_key):
+        if name == group.name or key == group.external_key:
             removed += roles.revoke_from_group(group, role, actor=actor, origin=config.origin)
             if not g.db.scalar(select(Grant.id).where(Grant.group_id == group.id).limit(1)):
                 g.db.execute(delete(Group).where(Group.id == group.id))

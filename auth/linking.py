@@ -53,6 +53,7 @@ def complete(user: User) -> ProviderConfig | None:
         provider=waiting["provider"], subject=waiting["subject"], login=waiting["login"], place=waiting["place"]
     )
     links.link(user, identity)
+    session["provider"] = waiting["provider"]  # the login session that begins now is vouched for by it, too
     ours = {group.id for group in groups.mapped_groups(config)}
     groups.add_memberships({user.id: ours & set(map(uuid.UUID, waiting["groups"]))})
     return config
@@ -70,6 +71,7 @@ def connect_for(user: User, identity: ExternalIdentity, config: ProviderConfig, 
     """Join a user with a person at a source, as an administrator who answers for it. Raises NotAllowed."""
     users.check_may_manage(actor)
     roles.check_holds_all_of(actor, users.ids_of(user))
+    roles.check_holds_all_given(actor, groups.matching(groups.mapped_groups(config), identity.groups))
     connect(user, identity, config)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask import g
+from flask import g, has_request_context
 from sqlalchemy import delete, func, or_, select
 
 from auth import sessions
@@ -67,6 +67,14 @@ def links_of(user_id: uuid.UUID) -> Sequence[tuple[LinkedIdentity, ProviderConfi
     return [(link, config) for config, link in sources_of(user_id) if link is not None]
 
 
+def is_of(account: str, user_id: str) -> bool:
+    """Whether "PROVIDER SUBJECT" names somebody whom that provider vouches for as being the user."""
+    provider, _, subject = account.partition(" ")
+    found = find_link(provider, subject)
+    g.db.release()
+    return found is not None and str(found.user_id) == user_id
+
+
 def sources_of(user_id: uuid.UUID) -> Sequence[tuple[ProviderConfig, LinkedIdentity | None]]:
     """Every configured source of the tenant, with its link to the user if it vouches for them."""
     rows = g.db.execute(
@@ -93,10 +101,15 @@ def source_of(user_id: uuid.UUID) -> str:
 
 
 def link(user: User, identity: ExternalIdentity) -> LinkedIdentity:
-    """Let the source vouch for the user from now on; their own password counts no more, and is forgotten."""
+    """Let the source vouch for the user from now on; their own password counts no more, and is forgotten.
+
+    So are the login sessions that it has opened, but the calling browser's.
+    """
     row = LinkedIdentity(**as_row(user.id, identity))
     g.db.add(row)
-    user.password = None
+    if user.password is not None:
+        user.password = None
+        sessions.end_all(user.id, but_current=has_request_context())
     return row
 
 

@@ -15,6 +15,7 @@ from structlog import get_logger
 
 from auth import groups, links, users
 from auth.errors import LinkNeeded, SignInRefused, WrongCredentials
+from auth.mail import LONGEST_ADDRESS
 from auth.models import User
 from auth.providers.base import ExternalIdentity
 from auth.providers.database import DatabaseProvider
@@ -109,9 +110,12 @@ def preview(identity: ExternalIdentity, config: ProviderConfig) -> Preview:
     named = tuple(sorted({group.name for group, _role in mappings if group.id in wanted}))
     given = tuple(sorted({role for group, role in mappings if group.id in wanted}))
     link = links.find_link(identity.provider, identity.subject)
+    if identity.disabled:
+        return Preview(None, "refused", named, given)
     if link is not None:
         user = g.db.get_one(User, (g.tenant.id, link.user_id))
-        return Preview(user.email, "known", named, given)
+        comes_in = user.active or link.departed_at is not None
+        return Preview(user.email, "known" if comes_in else "refused", named, given)
     address = _usable(identity.email)
     if address and users.find_by_email(address) is not None:
         return Preview(address, "link-needed", named, given)
@@ -180,6 +184,8 @@ def _move(user: User, identity: ExternalIdentity) -> None:
 
 
 def _usable(email: str | None) -> str | None:
+    if len(email or "") > LONGEST_ADDRESS:  # before it is normalised, which takes quadratic time
+        return None
     try:
         return validate_email(email or "", check_deliverability=False, globally_deliverable=False).normalized
     except EmailNotValidError:

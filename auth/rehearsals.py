@@ -1,17 +1,19 @@
 """A sign-in rehearsed: each step with its result and time, and what it would do here. Nothing is written."""
 
 import threading
-from collections.abc import Iterator, Mapping
+import unicodedata
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import uuid_utils.compat as uuid7
 from flask import g
 from pydantic import SecretStr
 
 from auth.errors import Busy
 from auth.providers import configs
+from auth.providers.ldap import LdapProvider
 from auth.providers.ldap.faults import DirectoryFault
 from auth.providers.ldap.rehearsal import Rehearsal, Step
 from auth.providers.ldap.rehearsal import rehearse as rehearse_directory
@@ -19,7 +21,15 @@ from auth.providers.models import ProviderConfig
 from auth.providers.registry import make_provider, provider_of
 from auth.provisioning import Preview, preview
 
-_under_way = threading.BoundedSemaphore(2)  # of a process: they may wait for a server that does not answer
+MOST_AT_ONCE = 3
+"""Rehearsals under way in one process."""
+
+_lock = threading.Lock()
+_under_way: set[uuid.UUID] = set()
+
+
+def _uncounted(_account: str) -> None:
+    """For who needs no counting: the command line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +73,11 @@ class Result:
         }
 
     def lines(self) -> Iterator[str]:
-        """The result for people, in English, line by line."""
+        """The result for people, in English, line by line; what a directory says may steer no terminal."""
+        for line in self._lines():
+            yield "".join(char if unicodedata.category(char)[0] != "C" else "?" for char in line)
+
+    def _lines(self) -> Iterator[str]:
         for step in self.rehearsal.steps:
             yield f"{'ok  ' if step.ok else 'FAIL'} {step.milliseconds:>6} ms  {step.name}: {step.detail}"
             if step.fault is not None:
@@ -81,46 +95,66 @@ _HAPPENS = {
     "known": "would sign in as {user}",
     "created": "would be made a new user, {user}",
     "link-needed": "has the e-mail address of an account here, {user}: would be asked to sign in to it, too",
-    "refused": "would not get in: no user is made for them",
+    "refused": "would not get in: disabled there, deactivated here, or without an account that is made for them",
 }
 
 
-def rehearse(config: ProviderConfig, login: str, password: str | None = None) -> Result:
-    """Rehearse the sign-in of `login` at a saved source. Raises Busy when others do so just now."""
+def rehearse(
+    config: ProviderConfig, login: str, password: str | None = None, *, count: Callable[[str], None] = _uncounted
+) -> Result:
+    """Rehearse the sign-in of `login` at a saved source; `count` counts a try of the password.
+
+    Raises Busy when others do so just now, and what `count` raises.
+    """
     try:
         provider = provider_of(config)
     except DirectoryFault as error:
         step = Step("configuration", ok=False, milliseconds=0, fault=error.fault, detail=error.detail)
         return Result(Rehearsal((step,), None, {}, ()), None)
-    return _rehearse(provider, config, login, password)
+    return _rehearse(provider, config, login, password, count)
 
 
 def rehearse_unsaved(
-    kind: str, settings: Mapping[str, Any], secret: str | None, login: str, password: str | None = None
+    kind: str,
+    settings: Mapping[str, Any],
+    secret: str | None,
+    login: str,
+    password: str | None = None,
+    *,
+    count: Callable[[str], None] = _uncounted,
 ) -> Result:
     """The same with a configuration that is not saved yet. Raises InvalidProvider and Busy."""
     configuration = configs.validate(kind, settings)
-    config = ProviderConfig(id=uuid7.uuid7(), name="new", label="new", kind=kind, creates_users="sign-in")
+    # The same servers are the same source, whose accounts are counted together.
+    id = uuid.uuid5(g.tenant.id, " ".join(configuration.servers))
+    config = ProviderConfig(id=id, name="new", label="new", kind=kind, creates_users="sign-in")
     provider = make_provider(config.id, configuration, SecretStr(secret) if secret else None)
-    return _rehearse(provider, config, login, password)
+    return _rehearse(provider, config, login, password, count)
 
 
-def _rehearse(provider: Any, config: ProviderConfig, login: str, password: str | None) -> Result:
+def _rehearse(
+    provider: LdapProvider, config: ProviderConfig, login: str, password: str | None, count: Callable[[str], None]
+) -> Result:
     g.db.release()  # no connection is held while a directory takes its time
     with _one_of_few():
-        rehearsal = rehearse_directory(provider, login, password)
+        rehearsal = rehearse_directory(provider, login, password, count=count)
     identity = rehearsal.identity
     return Result(rehearsal, preview(identity, config) if identity is not None else None)
 
 
 @contextmanager
 def _one_of_few() -> Iterator[None]:
-    if not _under_way.acquire(blocking=False):
-        raise Busy("other rehearsals are under way")
+    """Few in this process, and one of a tenant: they may wait for a server that does not answer."""
+    tenant = g.tenant.id
+    with _lock:
+        if len(_under_way) >= MOST_AT_ONCE or tenant in _under_way:
+            raise Busy("another rehearsal is under way")
+        _under_way.add(tenant)
     try:
         yield
     finally:
-        _under_way.release()
+        with _lock:
+            _under_way.discard(tenant)
 
 
 def _as_dict(step: Step) -> dict[str, Any]:

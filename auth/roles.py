@@ -193,6 +193,13 @@ def is_owner(user_id: uuid.UUID) -> bool:
     return user_id in _owners()
 
 
+def check_holds_all_given(actor: Identity | None, groups: Collection[uuid.UUID]) -> None:
+    """Raise NotAllowed unless the actor holds all that the roles of some groups give."""
+    given = select(Grant.role_id).where(Grant.group_id.in_(list(groups)))
+    held = frozenset[str]().union(*map(permissions_of, g.db.scalars(select(Role).where(Role.id.in_(given)))))
+    _check_holds(actor, held)
+
+
 def owners() -> set[uuid.UUID]:
     """The ids of all owners, active or not."""
     return _owners()

@@ -4,15 +4,18 @@ A user who belongs to a directory is vouched for by it alone: neither another di
 in its place, be it down or be the password wrong.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from flask import current_app, g
 
 from auth import links
+from auth.breakers import Breakers, Paused
 from auth.errors import SourceUnavailable, WrongCredentials
 from auth.models import User
 from auth.providers.base import ExternalIdentity
+from auth.providers.configs import normal_domain
 from auth.providers.models import ProviderConfig
 from auth.providers.registry import DATABASE, list_configs, provider_of
 from auth.throttle import Attempt
@@ -35,6 +38,10 @@ class Route:
     """Ids of the sources that an account of that name belongs to."""
 
 
+# Of one tenant's sign-ins, whatever its sources: it keeps no more of a process's threads than one source may.
+_tenants = Breakers()
+
+
 def prove(login: str, password: str, attempt: Attempt) -> Proof:
     """Whom the login name and password prove, by the sources whose turn it is.
 
@@ -42,6 +49,26 @@ def prove(login: str, password: str, attempt: Attempt) -> Proof:
     """
     route = route_of(login)
     g.db.release()  # no connection is held while a directory takes its time
+    if route.sources == [None]:
+        return Proof(DATABASE.authenticate(login, password, count=attempt.count), None)
+    with _in_turn():
+        return _ask(route, login, password, attempt)
+
+
+@contextmanager
+def _in_turn() -> Iterator[None]:
+    try:
+        with _tenants.of(g.tenant.id).attempt(_Never):
+            yield
+    except Paused:
+        raise SourceUnavailable("too many sign-ins of this tenant wait for its sources") from None
+
+
+class _Never(Exception):
+    """What no attempt raises: a tenant's sources fail each by itself."""
+
+
+def _ask(route: Route, login: str, password: str, attempt: Attempt) -> Proof:
     unavailable: SourceUnavailable | None = None
     for config in route.sources:
         source = DATABASE.id if config is None else str(config.id)
@@ -62,14 +89,18 @@ def prove(login: str, password: str, attempt: Attempt) -> Proof:
 
 def prove_again(user: User, password: str, attempt: Attempt) -> Proof:
     """Whom the password proves, by a source that vouches for the user already. Raises what `prove` raises."""
-    linked = [(link.login or user.email, config) for link, config in links.links_of(user.id) if config.enabled]
-    if not linked and not links.is_linked(user.id):
+    linked = links.links_of(user.id)
+    if not linked:
         return Proof(DATABASE.authenticate(user.email, password, count=attempt.count), None)
+    asked = [(config, link.subject, link.login or user.email) for link, config in linked if config.enabled]
     g.db.release()
     unavailable: SourceUnavailable | None = None
-    for login, config in linked:
+    for config, subject, login in asked:
         try:
-            return Proof(provider_of(config).authenticate(login, password, count=attempt.count), config)
+            provider = provider_of(config)
+            with _in_turn():
+                identity = provider.authenticate_again(subject, login, password, count=attempt.count)
+            return Proof(identity, config)
         except WrongCredentials:
             attempt.looked_at = True
         except SourceUnavailable as error:
@@ -88,10 +119,12 @@ def route_of(login: str) -> Route:
     account = links.account_of(login)
     if account.by_address:
         return Route([config for config in configs if str(config.id) in account.by_address], account.by_address)
-    domain = login.strip().rpartition("@")[2].lower() if "@" in login else ""
+    domain = normal_domain(login.strip().rpartition("@")[2]) if "@" in login else ""
     assigned = [config for config in configs if domain and domain in config.domains]
     directories = assigned or configs
     if account.is_local:
         # Their own password first, which no directory need see.
-        return Route((None, *directories), frozenset({DATABASE.id}))
-    return Route((*directories, None), account.by_name)
+        return Route([None, *directories], frozenset({DATABASE.id}))
+    # Who knows the name goes first: a password is shown to no directory before the one that it is for.
+    known_first = sorted(directories, key=lambda config: str(config.id) not in account.by_name)
+    return Route([*known_first, None], account.by_name)

@@ -112,12 +112,16 @@ def issue(user_id: uuid.UUID, user_agent: str) -> tuple[str, dict[str, Any]]:
     }
 
 
-def renew() -> None:
-    """Give the current login session a new id: after a step-up the former cookie no longer counts."""
+def renew(*, provider: str | None = None) -> None:
+    """Give the current login session a new id: after a step-up the former cookie no longer counts.
+
+    With `provider`, that source vouches for it from now on.
+    """
     if (token := _token()) is None:
         return
     former = _hash(token)
-    g.db.execute(update(LoginSession).where(LoginSession.token_hash == former).values(token_hash=_new_token()))
+    values = {"token_hash": _new_token()} | ({"provider": provider} if provider else {})
+    g.db.execute(update(LoginSession).where(LoginSession.token_hash == former).values(values))
 
 
 def list_of(user_id: uuid.UUID) -> Sequence[LoginSession]:

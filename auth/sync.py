@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from flask import g
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from structlog import get_logger
 
 from auth import groups, roles
@@ -80,6 +80,8 @@ class Sync:
         self._gone: list[_Known] = []
         self._unwanted: dict[uuid.UUID, set[uuid.UUID]] = {}
         self._owners: set[uuid.UUID] = set()
+        self._closed_owners: set[uuid.UUID] = set()
+        self._lease_until: datetime | None = None
 
     def run(self, *, most_departures: int | None = None) -> Report:
         """Do it. `most_departures` is a share in per cent, by default the configured one.
@@ -131,10 +133,10 @@ class Sync:
         self._unwanted |= {one.user_id: held.get(one.user_id, set()) for one in self._gone}
 
     def _check_departures(self, share: int) -> None:
-        leaving = [one for one in self._gone if one.active]
+        leaving = self._leaving()
         active = self._active_users()
-        # One departure is believable in the smallest company.
-        allowed = max(1, active * share // 100)
+        # One departure is believable in the smallest company, if any is.
+        allowed = max(1, active * share // 100) if share else 0
         if leaving and not self.report.listed:
             raise SyncStopped(
                 "the directory lists nobody: the base or the user filter is probably wrong; nobody was deactivated"
@@ -151,30 +153,46 @@ class Sync:
         for user_id, unwanted in self._unwanted.items():
             self.report.left += groups.remove_memberships({user_id: unwanted})
         self._proceed()
-        self._owners = roles.owners()
         for chunk in _chunks([one for one in self._gone if not one.departed]):
+            self._owners = roles.owners()
             self._deactivate(chunk)
             self._proceed()
 
+    def _leaving(self) -> list[_Known]:
+        """Who would be deactivated: gone since the last sync, active, and vouched for by nobody else."""
+        new = [one for one in self._gone if one.active and not one.departed]
+        elsewhere = self._vouched_for_elsewhere(new)
+        alone = [one for one in new if one.user_id not in elsewhere]
+        try:
+            for one in alone if len(alone) == 1 else ():
+                roles.keep_an_owner(without=one.user_id)
+        except NotAllowed:
+            return []  # the last owner alone: they stay, and are reported
+        finally:
+            g.db.release()
+        return alone
+
     def _deactivate(self, gone: Sequence[_Known]) -> None:
         """Close the accounts of people who are gone, unless another source vouches for them, too."""
-        elsewhere = set(
-            g.db.scalars(
-                select(LinkedIdentity.user_id).where(
-                    LinkedIdentity.user_id.in_([one.user_id for one in gone]),
-                    LinkedIdentity.provider_id != self._config.id,
-                    LinkedIdentity.departed_at.is_(None),
-                )
-            )
-        )
-        leaving = [one for one in gone if one.active and one.user_id not in elsewhere and not self._is_needed(one)]
-        ids = [one.user_id for one in leaving]
-        g.db.execute(update(User).where(User.id.in_(ids)).values(active=False))
+        elsewhere = self._vouched_for_elsewhere(gone)
+        leaving = [one for one in gone if one.user_id not in elsewhere and not self._is_needed(one)]
+        # Only who is active in this moment: whoever closed the other accounts opens them.
+        closed = update(User).where(User.id.in_([one.user_id for one in leaving]), User.active).values(active=False)
+        ids = self._closed_owners | set(g.db.scalars(closed.returning(User.id)))
         g.db.execute(delete(LoginSession).where(LoginSession.user_id.in_(ids)))
-        # Of somebody who was inactive before, it stays empty: whoever closed that account opens it.
-        marked = [one.link_id for one in leaving] + [one.link_id for one in gone if one.user_id in elsewhere]
+        marked = [one.link_id for one in leaving if one.user_id in ids]
         g.db.execute(update(LinkedIdentity).where(LinkedIdentity.id.in_(marked)).values(departed_at=now()))
-        self.report.departed += [one.email for one in leaving]
+        self.report.departed += [one.email for one in leaving if one.user_id in ids]
+
+    def _vouched_for_elsewhere(self, people: Sequence[_Known]) -> set[uuid.UUID]:
+        others = select(LinkedIdentity.user_id).where(
+            LinkedIdentity.provider_id != self._config.id, LinkedIdentity.departed_at.is_(None)
+        )
+        return {
+            user_id
+            for chunk in _chunks(people)
+            for user_id in g.db.scalars(others.where(LinkedIdentity.user_id.in_([one.user_id for one in chunk])))
+        }
 
     def _is_needed(self, one: _Known) -> bool:
         """Whether a person who is gone is the last owner. They keep what they have, and somebody has to look."""
@@ -186,7 +204,9 @@ class Sync:
             self.report.kept.append(one.email)
             return True
         # Closed at once: the next owner of this chunk may be the last one.
-        g.db.execute(update(User).where(User.id == one.user_id).values(active=False))
+        closed = update(User).where(User.id == one.user_id, User.active).values(active=False)
+        if g.db.execute(closed).rowcount:
+            self._closed_owners.add(one.user_id)
         return False
 
     def _refresh(self, people: Sequence[tuple[ExternalIdentity, _Known]]) -> None:
@@ -228,29 +248,31 @@ class Sync:
 
     def _take_lease(self) -> None:
         free = or_(ProviderConfig.syncing_until.is_(None), ProviderConfig.syncing_until < now())
-        taken = g.db.execute(
-            update(ProviderConfig)
-            .where(ProviderConfig.id == self._config.id, free)
-            .values(syncing_until=now() + self._lease)
-        )
-        g.db.release()
-        if not taken.rowcount:
+        if not self._hold(free, syncing_until=now() + self._lease):
             raise SyncStopped(
                 f"a sync of '{self._config.name}' is under way; one that was killed frees it by itself soon"
             )
 
     def _proceed(self) -> None:
-        """Commit what was done, keep the lease, and tell."""
-        self._note(syncing_until=now() + self._lease)
+        """Commit what was done, keep the lease, and tell. Raises SyncStopped when another run has the lease by now."""
+        if not self._hold(ProviderConfig.syncing_until == self._lease_until, syncing_until=now() + self._lease):
+            raise SyncStopped(f"another sync of '{self._config.name}' has begun, for this one took too long")
         self._progress(self.report)
 
     def _end(self, *, synced_at: datetime | None) -> None:
-        self._note(syncing_until=None, synced_at=synced_at)
+        self._hold(ProviderConfig.syncing_until == self._lease_until, syncing_until=None, synced_at=synced_at)
 
-    def _note(self, **values: datetime | None) -> None:
-        g.db.execute(update(ProviderConfig).where(ProviderConfig.id == self._config.id).values(**values))
-        g.db.commit()
+    def _hold(self, condition: ColumnElement[bool], **values: datetime | None) -> bool:
+        """Commit what was done together with the lease's new values; nothing if the condition does not hold."""
+        own = update(ProviderConfig).where(ProviderConfig.id == self._config.id, condition).values(**values)
+        held = bool(g.db.execute(own).rowcount)
+        if held:
+            self._lease_until = values["syncing_until"]
+            g.db.commit()
         g.db.expunge_all()  # of thousands of people, only the present page is in memory
+        if not held:
+            g.db.rollback()
+        return held
 
 
 def _differs(person: ExternalIdentity, one: _Known) -> bool:

@@ -18,8 +18,8 @@ from flask import g, request
 from sqlalchemy import delete, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from auth import devices
-from auth.errors import Busy, SourceUnavailable, Throttled
+from auth import devices, links
+from auth.errors import Busy, SignInRefused, SourceUnavailable, Throttled
 from auth.mail import LONGEST_ADDRESS
 from auth.models import Attempts
 from tenants.context import bound
@@ -38,19 +38,19 @@ class Attempt:
 
     kind: str
     keys: tuple[str, ...]
-    by_device: bool = False
-    """Whether it is counted on a device of the account's owner, and not on the account."""
+    device_of: str = ""
+    """Id of the user on whose device it is counted, if it is counted on a device, and not on the account."""
     succeeded: bool = False
     looked_at: bool = False
     """Whether some source has refused the proof: then it counts, even if another source could not be asked."""
 
     def count(self, account: str) -> None:
-        """Count the attempt on this account, too: the name that was typed is one of several that it has.
+        """Count the attempt on this account, too, "PROVIDER SUBJECT": the typed name is one of several that it has.
 
         Raises Throttled.
         """
         key = _key(f"{self.kind}:account:{account}")
-        if key not in self.keys and not self.by_device:
+        if key not in self.keys and not (self.device_of and links.is_of(account, self.device_of)):
             self.keys = (*self.keys, key)
             if not _count({key: PER_ACCOUNT}):
                 raise Throttled(int(WINDOW.total_seconds()))
@@ -68,16 +68,16 @@ def attempt(kind: str, account: str) -> Iterator[Attempt]:
     g.db.release()
     subject = f"{kind}:device:{device}" if device else f"{kind}:account:{account}"
     limits = {_key(f"{kind}:address:{_address()}"): PER_ADDRESS, _key(subject): PER_ACCOUNT}
-    trial = Attempt(kind, tuple(limits), by_device=device is not None)
+    trial = Attempt(kind, tuple(limits), device_of=devices.owner() if device else "")
     if not _count(limits):
         raise Throttled(int(WINDOW.total_seconds()))
     try:
         yield trial
-    except (Busy, SourceUnavailable):
-        if trial.looked_at:
+    except (Busy, SourceUnavailable, SignInRefused) as error:
+        if trial.looked_at and not isinstance(error, SignInRefused):
             raise
         g.db.release()
-        with bound(g.tenant):  # of its own: the answer is a refusal, but nobody has looked at the proof
+        with bound(g.tenant):  # of its own: the answer is a refusal, but not of the proof
             _take_back(trial.keys)
         raise
     if trial.succeeded:

@@ -105,7 +105,7 @@ def connect(config_id: uuid.UUID) -> ResponseReturnValue:
         except AuthError as error:
             form.form_errors = [explain_failure(error)]
         else:
-            sessions.renew()
+            sessions.renew(provider=str(config.id))
             linking.tell(config)
             return redirect(url_for("account.overview"))
     return render_template("account/connect.html", form=form, provider=config)

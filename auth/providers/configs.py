@@ -23,6 +23,9 @@ KINDS: Mapping[str, type[LdapConfiguration]] = {LdapProvider.kind: LdapConfigura
 CREATES_USERS = ("sign-in", "sync", "never")
 """When a source may make users: at their first sign-in, then and by sync, or never."""
 
+MOST_PROVIDERS = 20
+"""Of one tenant."""
+
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _DOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 
@@ -65,13 +68,17 @@ def add_provider(
         raise InvalidProvider("name: 1 to 40 lower-case letters, digits and inner hyphens")
     if g.db.scalar(select(ProviderConfig.id).where(ProviderConfig.name == name)):
         raise InvalidProvider(f"name: there is a provider '{name}' already")
+    if len(list_configs()) >= MOST_PROVIDERS:
+        raise InvalidProvider(f"a workspace has at most {MOST_PROVIDERS} providers")
+    validate(kind, settings)  # before there is a row
     last = g.db.scalar(select(func.max(ProviderConfig.position)))
     config = ProviderConfig(name=name, label=name, kind=kind, position=0 if last is None else last + 1)
-    g.db.add(config)
-    change_provider(
-        config, actor=actor, settings=settings, secret=secret, label=label or name, domains=domains,
-        creates_users=creates_users, most_departures=most_departures,
-    )  # fmt: skip
+    with g.db.begin_nested():  # of a faulty one nothing stays, whatever the caller does with the error
+        g.db.add(config)
+        change_provider(
+            config, actor=actor, settings=settings, secret=secret, label=label or name, domains=domains,
+            creates_users=creates_users, most_departures=most_departures,
+        )  # fmt: skip
     return config
 
 
@@ -122,7 +129,7 @@ def disable_provider(config: ProviderConfig, *, actor: Identity | None, end_sess
 def remove_provider(config: ProviderConfig, *, actor: Identity | None) -> int:
     """Forget the source and take back all that it caused: links, groups, grants, login sessions.
 
-    Its users stay, without any way in until they ask for a new password by mail; gives back how many there are.
+    Its users stay; they get in by a passkey, or by asking for a new password by mail. Gives back how many there are.
     Raises NotAllowed.
     """
     check_may_change(config, actor=actor)
@@ -143,11 +150,13 @@ def check_may_manage(actor: Identity | None) -> None:
 def check_may_change(config: ProviderConfig, *, actor: Identity | None) -> None:
     """Raise NotAllowed unless the actor may change that source.
 
-    Whoever can point it at a server of their own is whomever it vouches for: so they need all of these people's rights.
+    Whoever can point it at a server of their own is whomever it vouches for, and in whichever group they like: so they
+    need all of these rights.
     """
     check_may_manage(actor)
     linked = select(LinkedIdentity.user_id).where(LinkedIdentity.provider_id == config.id)
     roles.check_holds_all_of(actor, linked)
+    roles.check_holds_all_given(actor, {group.id for group in groups.mapped_groups(config)})
 
 
 def _end_sessions(config: ProviderConfig) -> int:
@@ -161,7 +170,7 @@ def _leads_elsewhere(before: Mapping[str, Any], after: Mapping[str, Any]) -> boo
 
 
 def _checked_domains(config: ProviderConfig, domains: Collection[str]) -> list[str]:
-    wanted = sorted({domain.strip().lower().removeprefix("@") for domain in domains})
+    wanted = sorted({normal_domain(domain.strip().removeprefix("@")) for domain in domains})
     for domain in wanted:
         if not _DOMAIN.fullmatch(domain):
             raise InvalidProvider(f"domains: '{domain}' is no domain of e-mail addresses")
@@ -169,6 +178,17 @@ def _checked_domains(config: ProviderConfig, domains: Collection[str]) -> list[s
         if other.id != config.id and (both := set(wanted) & set(other.domains)):
             raise InvalidProvider(f"domains: '{other.name}' has {', '.join(sorted(both))} already")
     return wanted
+
+
+def normal_domain(domain: str) -> str:
+    """A domain in the one form in which domains compare: lower case, IDNA, without trailing dot."""
+    domain = domain.strip().rstrip(".").lower()
+    if len(domain) > 253:  # none: and to encode it takes quadratic time
+        return domain
+    try:
+        return domain.encode("idna").decode("ascii")
+    except UnicodeError:
+        return domain
 
 
 def _describe(fault: Any) -> str:

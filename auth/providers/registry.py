@@ -43,7 +43,7 @@ def make_provider(id: uuid.UUID, configuration: LdapConfiguration, secret: Secre
     """A provider of that configuration, saved or not."""
     settings = current_app.extensions["tenants"].settings
     allowed = settings.allowed_networks if settings.outgoing_networks else ()
-    return LdapProvider(id=str(id), access=Access(configuration, secret, allowed))
+    return LdapProvider(id=str(id), access=Access(configuration, secret, allowed, str(g.tenant.id)))
 
 
 def seal_secret(config: ProviderConfig, secret: str) -> str:

@@ -1,6 +1,7 @@
 """JSON of identity providers: list them, and rehearse a sign-in, also before a configuration is saved."""
 
 import uuid
+from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
 from flask import Blueprint, abort, g, jsonify
@@ -56,7 +57,7 @@ def rehearse(config_id: uuid.UUID) -> ResponseReturnValue:
     if config is None:
         abort(404)
     given = _read(Person)
-    return _answer(lambda: rehearsals.rehearse(config, given.login, given.password), given)
+    return _answer(partial(rehearsals.rehearse, config, given.login, given.password), given)
 
 
 @bp.post("/rehearsal")
@@ -68,10 +69,8 @@ def rehearse_draft() -> ResponseReturnValue:
         configs.validate(given.kind, given.settings)
     except InvalidProvider as error:
         raise InvalidFields([_as_field(fault) for fault in str(error).split("; ")]) from None
-    return _answer(
-        lambda: rehearsals.rehearse_unsaved(given.kind, given.settings, given.secret, given.login, given.password),
-        given,
-    )
+    draft = partial(rehearsals.rehearse_unsaved, given.kind, given.settings, given.secret, given.login, given.password)
+    return _answer(draft, given)
 
 
 def _answer(work: Any, given: Person) -> ResponseReturnValue:
@@ -79,8 +78,8 @@ def _answer(work: Any, given: Person) -> ResponseReturnValue:
         return jsonify(work().as_dict())
     # A person's password is tried: that counts like any other attempt.
     with throttle.attempt("password", given.login) as attempt:
-        result: Result = work()
-        attempt.succeeded = result.rehearsal.ok
+        result: Result = work(count=attempt.count)
+        attempt.succeeded = any(step.name == "sign-in" and step.ok for step in result.rehearsal.steps)
     return jsonify(result.as_dict())
 
 

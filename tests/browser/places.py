@@ -1,9 +1,12 @@
 """The product's main pages, each with what is needed to stand on it."""
 
+import uuid
 from collections.abc import Callable, Iterator
 
 from playwright.sync_api import Page, expect
 
+from auth.providers import configs
+from tests.auth.helpers import inside
 from tests.browser.site import Site
 from tests.browser.steps import enter, form_with, send, sign_in
 from tests.factories import Workspace, make_project
@@ -33,6 +36,9 @@ def walk(page: Page, site: Site, workspace: Workspace) -> Iterator[str]:
     project = _fill(site, workspace)
     for path in (*PERSONAL, *(f"/projects/{project}{end}" for end in PROJECT)):
         yield _go(page, path)
+    page.goto(f"/account/connect/{_connect(site, workspace)}")
+    yield "a directory to connect with"
+    yield _go(page, "/account/?with=directories")
     for name, path, press, appears in _PRESSED:
         page.goto(path.format(project=project))
         press(page)
@@ -61,6 +67,14 @@ def _fill(site: Site, workspace: Workspace) -> str:
         make_project(site.app, workspace, f"Project {number}")
     make_project(site.app, workspace, "Done", status="done")
     return str(make_project(site.app, workspace, LONG_NAME, description=f"{LONG_NAME}\n" * 3))
+
+
+def _connect(site: Site, workspace: Workspace) -> uuid.UUID:
+    settings = {"servers": ["ldaps://ldap.example"], "base_dn": "dc=example"}
+    with inside(site.app, workspace):
+        config = configs.add_provider("office", "ldap", settings, actor=None, label=LONG_NAME[:100])
+        configs.enable_provider(config, actor=None)
+        return config.id
 
 
 def _send_empty_project(page: Page) -> None:

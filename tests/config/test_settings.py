@@ -128,6 +128,7 @@ BAD = [
     ("SAAS_PUBLIC_PORT", "70000"),
     ("SAAS_TRUSTED_PROXIES", "-1"),
     ("SAAS_SCHEME", "hush-gopher"),
+    ("SAAS_OUTGOING_NETWORKS", "10.0.0.0/8,hush"),
     ("SAAS_LOG_LEVEL", "HUSH"),
 ]
 

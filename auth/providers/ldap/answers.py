@@ -12,7 +12,6 @@ from typing import Any
 from flask_babel import lazy_gettext as _
 from flask_babel.speaklater import LazyString
 from pyasn1.codec.ber import decoder
-from pyasn1.error import PyAsn1Error
 from pyasn1.type import namedtype, tag, univ
 
 from auth.providers.ldap.faults import DirectoryFault, Fault
@@ -160,6 +159,6 @@ def _told_by_policy(value: bytes | None) -> Answer | None:
     try:
         response, _rest = decoder.decode(value, asn1Spec=_PolicyResponse())
         error = int(response["error"]) if response["error"].hasValue() else None
-    except (PyAsn1Error, ValueError, TypeError):
+    except Exception:  # pyasn1 raises anything for what a hostile server makes up
         return None
     return _BY_POLICY_ERROR.get(error) if error is not None else None

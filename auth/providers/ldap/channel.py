@@ -118,11 +118,17 @@ class Channel:
 
 
 def open_channel(
-    server: Server, deadline: Deadline, *, connect_timeout: float, context: ssl.SSLContext, allowed: Sequence[Network]
+    server: Server,
+    deadline: Deadline,
+    *,
+    connect_timeout: float,
+    context: ssl.SSLContext,
+    allowed: Sequence[Network],
+    owner: str = "",
 ) -> Channel:
     """Connect to the first address of `server` that answers, with TLS if it begins so. Raises DirectoryFault."""
     try:
-        endpoints = resolve(server.host, server.port, allowed=allowed, timeout=deadline.remaining())
+        endpoints = resolve(server.host, server.port, allowed=allowed, timeout=deadline.remaining(), owner=owner)
     except UnknownHost as error:
         raise DirectoryFault(Fault.UNKNOWN_HOST, str(error)) from error
     except ForbiddenAddress as error:

@@ -14,6 +14,9 @@ from auth.providers.ldap.names import is_dn
 
 _Attribute = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")]
 _Attributes = Annotated[tuple[_Attribute, ...], Field(max_length=8)]
+# Before anything looks at a text: to fold it takes quadratic time.
+_Address = Annotated[str, StringConstraints(strip_whitespace=True, max_length=300)]
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)]
 
 
 class GroupStrategy(enum.StrEnum):
@@ -37,16 +40,16 @@ class LdapConfiguration(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
     preset: str = Field("openldap", description="Kind of server: openldap, active-directory, freeipa or 389ds.")
-    servers: tuple[str, ...] = Field(
+    servers: tuple[_Address, ...] = Field(
         min_length=1, max_length=8, description="ldaps://host or ldap://host (StartTLS), asked in this order."
     )
     insecure: bool = Field(False, description="ldap:// without StartTLS: passwords travel readable for everybody.")
     ca_bundle: str | None = Field(None, description="The authorities' certificates (PEM). Default: the system's.")
-    bind_dn: str = Field("", description="The service account that searches; its password is kept apart, encrypted.")
-    user_dn_template: str = Field(
+    bind_dn: _Text = Field("", description="The service account that searches; its password is kept apart, encrypted.")
+    user_dn_template: _Text = Field(
         "", description="Sign people in without a search: uid={login},ou=people,dc=... or {login}@corp.example (AD)."
     )
-    base_dn: str = Field(description="Where people are searched.")
+    base_dn: _Text = Field(description="Where people are searched.")
     user_filter: str = Field("", description="Which entries are people.")
     login_attributes: _Attributes = Field((), description="What people may sign in with: uid, mail, ...")
     subject_attribute: _Attribute = Field("", validate_default=False, description="What never changes of an entry.")
@@ -55,15 +58,15 @@ class LdapConfiguration(BaseModel):
     name_attributes: _Attributes = Field((), description="The name of the person: the first that has a value.")
     locale_attributes: _Attributes = Field(("preferredLanguage",), description="The person's language.")
     group_strategy: GroupStrategy = Field(GroupStrategy.NONE, description="How groups are found.")
-    group_base: str = Field("", description="Where groups are searched. Default: where people are.")
+    group_base: _Text = Field("", description="Where groups are searched. Default: where people are.")
     group_filter: str = Field("", description="Which entries are groups.")
     group_member_attribute: _Attribute = Field(
         "member", description="Names a group's members: member and uniqueMember by DN, memberUid by user name."
     )
     nested_groups: bool = Field(True, description="Whether groups within groups count.")
     page_size: int = Field(500, ge=1, le=1000, description="Entries that are asked for at once.")
-    connect_timeout: float = Field(2.0, gt=0, le=30, description="Longest wait for one server's connection.")
-    timeout: float = Field(5.0, gt=0, le=30, description="Longest a sign-in waits in all, failover included.")
+    connect_timeout: float = Field(2.0, ge=0.1, le=10, description="Longest wait for one server's connection.")
+    timeout: float = Field(5.0, ge=0.1, le=10, description="Longest a sign-in waits in all, failover included.")
     sync_timeout: float = Field(30.0, gt=0, le=300, description="Longest a page of a sync may take.")
 
     @model_validator(mode="before")
@@ -175,7 +178,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "username_attribute": "uid",
         "email_attributes": ("mail",),
         "name_attributes": ("displayName", "cn"),
-        "group_strategy": GroupStrategy.MEMBER_OF,  # it lists the indirect ones, too
+        "group_strategy": GroupStrategy.MEMBER_OF,
+        "nested_groups": False,  # it lists the indirect ones already
         "group_filter": "(objectClass=ipaUserGroup)",
     },
     "389ds": {

@@ -49,6 +49,8 @@ class Access:
     configuration: LdapConfiguration
     secret: SecretStr | None
     allowed: Sequence[Network]
+    owner: str = ""
+    """Whose it is, the tenant's id: one owner's servers that hang keep nobody else waiting."""
 
 
 class Conversation:
@@ -79,6 +81,7 @@ class Conversation:
             connect_timeout=self._access.configuration.connect_timeout,
             context=self._context,
             allowed=self._access.allowed,
+            owner=self._access.owner,
         )
         self._channel = self._ldap.socket = channel
         # What ldap3 sets when it opens a connection itself.
@@ -212,7 +215,9 @@ class Conversation:
                 self._ldap.bind(read_server_info=False, **options)
             finally:
                 self._ldap.password = self._ldap.request = None
-            return dict(self._ldap.result)
+            result = dict(self._ldap.result)
+            # Kept for the log: a hostile server might say the password in it.
+            return result | {"message": (result.get("message") or "").replace(password, "***")}
 
     def _search(
         self, base: str, filter_: str, attributes: Sequence[str], scope: Scope, **options: Any

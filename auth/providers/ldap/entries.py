@@ -11,6 +11,7 @@ from auth.providers.ldap.names import LONGEST_LOGIN, subject_of
 
 LONGEST_SUBJECT = 255
 LONGEST_NAME = 200
+LONGEST_EMAIL = 320
 
 _DISABLING = ("userAccountControl", "accountExpires", "nsAccountLock", "pwdAccountLockedTime")
 _ACCOUNTDISABLE = 0x2
@@ -42,7 +43,7 @@ def identity_of(
     return ExternalIdentity(
         provider=provider,
         subject=subject(entry, configuration),
-        email=_first(entry, configuration.email_attributes, where="@"),
+        email=_short(_first(entry, configuration.email_attributes, where="@")),
         email_vouched=True,
         name=(_first(entry, configuration.name_attributes) or "")[:LONGEST_NAME] or None,
         login=username(entry, configuration),
@@ -86,6 +87,11 @@ def _first(entry: Entry, attributes: Iterable[str], where: str = "") -> str | No
             if text and where in text:
                 return text
     return None
+
+
+def _short(email: str | None) -> str | None:
+    """The address, unless it is none for its length; a part of one would be somebody else's."""
+    return email if email is not None and len(email) <= LONGEST_EMAIL else None
 
 
 def _number(entry: Entry, attribute: str) -> int | None:

@@ -95,10 +95,26 @@ class Fault(enum.StrEnum):
     )
 
 
+LONGEST_DETAIL = 500
+"""Characters of a server's own words that are kept."""
+
+
 class DirectoryFault(SourceUnavailable):
     """A directory that could not be asked; `fault` says why, `detail` holds the server's own words for the log."""
 
     def __init__(self, fault: Fault, detail: str = "") -> None:
         super().__init__(f"{fault}: {detail}" if detail else str(fault))
         self.fault = fault
-        self.detail = detail
+        self.detail = detail[:LONGEST_DETAIL]
+
+
+OF_THE_SERVER = frozenset({
+    Fault.UNKNOWN_HOST, Fault.FORBIDDEN_ADDRESS, Fault.REFUSED, Fault.UNREACHABLE, Fault.TIMEOUT, Fault.CLOSED,
+    Fault.NOT_LDAP, Fault.NO_TLS, Fault.STARTTLS_REFUSED, Fault.UNTRUSTED_CERTIFICATE, Fault.WRONG_NAME,
+    Fault.INVALID_CERTIFICATE, Fault.BUSY, Fault.ODD_ANSWER,
+})  # fmt: skip
+"""Faults for which the next server is asked; all others would be the same there."""
+
+
+class Unanswered(DirectoryFault):
+    """No server of the directory gave an answer."""

@@ -22,12 +22,14 @@ _SPACES = re.compile(r"\s+")
 _STRING_TAGS = frozenset({0x04, 0x0C, 0x13, 0x14, 0x16})  # BER: octet, UTF-8, printable, teletex, IA5 string
 
 LONGEST_LOGIN = 320
+LONGEST_DN = 4000
 
 
 def dn_key(dn: str) -> str:
     """The one spelling of all spellings of a distinguished name. Raises ValueError for what is none (RFC 4514)."""
-    relative = [_relative_key(part) for part in _split(dn, ",;")]
-    return ",".join(relative)
+    if len(dn) > LONGEST_DN:  # to fold it takes quadratic time
+        raise ValueError("a distinguished name of ours has at most 4,000 characters")
+    return ",".join(_relative_key(part) for part in _split(dn, ",;"))
 
 
 def first_value(dn: str) -> str:
@@ -80,6 +82,13 @@ def subject_of(attribute: str, value: bytes) -> str:
     if any(unicodedata.category(char) == "Cc" for char in text):  # binary that looks like text by chance
         return value.hex()
     return text.strip().lower()
+
+
+def subject_value(attribute: str, subject: str) -> str | bytes:
+    """The value that an entry has of what `subject_of` made a text of. Raises ValueError."""
+    if attribute.casefold() in ("objectguid", "msds-objectguid"):
+        return uuid.UUID(subject).bytes_le
+    return subject
 
 
 def sid_of(value: bytes) -> str:

@@ -14,26 +14,15 @@ from auth.providers.ldap.answers import Answer
 from auth.providers.ldap.channel import Deadline
 from auth.providers.ldap.conversation import Access, Conversation, Entry, any_of, equals, open_conversation
 from auth.providers.ldap.entries import attributes_of, identity_of, subject
-from auth.providers.ldap.faults import DirectoryFault, Fault
+from auth.providers.ldap.faults import OF_THE_SERVER, DirectoryFault, Fault, Unanswered
 from auth.providers.ldap.groups import Groups, groups_for_everybody, of_group_base
-from auth.providers.ldap.names import dn_key, first_value, fold, is_dn, is_login, is_text
+from auth.providers.ldap.names import dn_key, first_value, fold, is_dn, is_login, is_text, subject_value
 
 LONGEST_PASSWORD = 1024
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
-
-_OF_THE_SERVER = frozenset({
-    Fault.UNKNOWN_HOST, Fault.FORBIDDEN_ADDRESS, Fault.REFUSED, Fault.UNREACHABLE, Fault.TIMEOUT, Fault.CLOSED,
-    Fault.NOT_LDAP, Fault.NO_TLS, Fault.STARTTLS_REFUSED, Fault.UNTRUSTED_CERTIFICATE, Fault.WRONG_NAME,
-    Fault.INVALID_CERTIFICATE, Fault.BUSY, Fault.ODD_ANSWER,
-})  # fmt: skip
-"""Faults for which the next server is asked; all others would be the same there."""
-
-
-class Unanswered(DirectoryFault):
-    """No server of the directory gave an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +59,35 @@ class LdapProvider(PasswordProvider):
                 counted.add(account)
 
         return self.ask(lambda conversation: self._authenticate(conversation, login, password, count_once))
+
+    def authenticate_again(
+        self, subject_: str, login: str, password: str, *, count: Callable[[str], None]
+    ) -> ExternalIdentity:
+        """Prove somebody who is known already, by what never changes of them: a name may have changed hands.
+
+        Raises what `authenticate` raises.
+        """
+        if not password or len(password) > LONGEST_PASSWORD or not is_text(password.replace("\0", "\ud800")):
+            raise WrongCredentials
+        template, attribute = self.access.configuration.user_dn_template, self.access.configuration.subject_attribute
+
+        def work(conversation: Conversation) -> ExternalIdentity:
+            if template:
+                identity = self._sign_in_directly(conversation, login, password, count)
+                if identity.subject != subject_:
+                    raise WrongCredentials
+                return identity
+            conversation.bind_service()
+            by_subject = (
+                f"(&{self.access.configuration.user_filter}{equals(attribute, subject_value(attribute, subject_))})"
+            )
+            wanted = attributes_of(self.access.configuration)
+            found = conversation.search(self.access.configuration.base_dn, by_subject, wanted, most=1)
+            if len(found) != 1:
+                raise WrongCredentials
+            return self._sign_in_as(conversation, found[0], login, password, count)
+
+        return self.ask(work)
 
     def find(self, login: str) -> ExternalIdentity:
         """The person whom the directory knows by that login name, with their groups. Raises WrongCredentials."""
@@ -136,7 +154,7 @@ class LdapProvider(PasswordProvider):
                 conversation.bind_service()
             except DirectoryFault as error:
                 conversation.close()
-                if error.fault not in _OF_THE_SERVER:
+                if error.fault not in OF_THE_SERVER:
                     raise
                 failure = failure or error
                 continue
@@ -157,7 +175,7 @@ class LdapProvider(PasswordProvider):
             except DirectoryFault as error:
                 log.warning("directory fault", provider=self.id, server=server.host, fault=error.fault.value,
                             detail=error.detail)  # fmt: skip
-                if error.fault not in _OF_THE_SERVER:
+                if error.fault not in OF_THE_SERVER:
                     raise
                 failure = error
         raise Unanswered(failure.fault, failure.detail) from failure
@@ -168,8 +186,12 @@ class LdapProvider(PasswordProvider):
         if self.access.configuration.user_dn_template:
             return self._sign_in_directly(conversation, login, password, count)
         conversation.bind_service()
-        entry = self._entry(conversation, login)
-        count(f"{self.id} {subject(entry, self.access.configuration)}")
+        return self._sign_in_as(conversation, self._entry(conversation, login), login, password, count)
+
+    def _sign_in_as(
+        self, conversation: Conversation, entry: Entry, login: str, password: str, count: Callable[[str], None]
+    ) -> ExternalIdentity:
+        count(self.name_of(entry))
         with conversation.another() as personal:
             personal.connect()
             personal.secure()
@@ -179,7 +201,7 @@ class LdapProvider(PasswordProvider):
     def _sign_in_directly(
         self, conversation: Conversation, login: str, password: str, count: Callable[[str], None]
     ) -> ExternalIdentity:
-        count(f"{self.id} {fold(self._bind_name(login))}")
+        count(self.name_of_direct(login))
         answer, entry = self.bind_directly(conversation, login, password)
         self._judge(answer, login)
         if entry is None:
@@ -198,9 +220,19 @@ class LdapProvider(PasswordProvider):
         wanted, filter_ = attributes_of(configuration), configuration.user_filter
         if "=" in configuration.user_dn_template:
             return answer, conversation.read(name, wanted, filter_)
-        by_name = f"(&{filter_}{any_of([equals('userPrincipalName', name), equals('sAMAccountName', login)])})"
+        # By nothing but what was bound as: what is one's principal name may be another's account name.
+        bound = equals("sAMAccountName", login) if "\\" in name else equals("userPrincipalName", name)
+        by_name = f"(&{filter_}{bound})"
         found = conversation.search(configuration.base_dn, by_name, wanted, most=1)
         return answer, found[0] if len(found) == 1 else None
+
+    def name_of(self, entry: Entry) -> str:
+        """What an account is counted by, whichever of its names was typed."""
+        return f"{self.id} {subject(entry, self.access.configuration)}"
+
+    def name_of_direct(self, login: str) -> str:
+        """The same of a name that is tried without a search. Raises WrongCredentials."""
+        return f"{self.id} {fold(self._bind_name(login))}"
 
     def _bind_name(self, login: str) -> str:
         template = self.access.configuration.user_dn_template

@@ -5,7 +5,7 @@ what is only suspicious.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -26,6 +26,7 @@ _IS_ACTIVE_DIRECTORY = "1.2.840.113556.1.4.800"  # MS-ADTS 3.1.1.3.4.3.1, LDAP_C
 _NEEDS_ACTIVE_DIRECTORY = (GroupStrategy.AD_NESTED, GroupStrategy.TOKEN_GROUPS)
 _NO_SUCH_ACCOUNT = "AcceptSecurityContext error, data 525"  # Active Directory's; others do not tell
 _LONGEST_DETAIL = 500
+_LOOKED_AT = 25  # groups: by memberOf each of them is a question of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class _Rehearsing:
 
     provider: LdapProvider
     passwords: tuple[str, ...] = field(repr=False)
+    count: Callable[[str], None]
     steps: list[Step] = field(default_factory=list)
     identity: ExternalIdentity | None = None
     attributes: dict[str, list[str]] = field(default_factory=dict)
@@ -126,7 +128,9 @@ class _Rehearsing:
                     personal.connect()
                     personal.secure()
                     if self._sign_in(note, personal, login, password, entry) is None:
-                        raise DirectoryFault(Fault.FINDS_NONE, "the password is right, and the template leads to no entry")
+                        raise DirectoryFault(
+                            Fault.FINDS_NONE, "the password is right, and the template leads to no entry"
+                        )
 
     def _connect(self) -> Conversation:
         """A secured conversation with the first server that gives one; each server is a step or two."""
@@ -187,10 +191,12 @@ class _Rehearsing:
             try:
                 if not is_login(login):
                     raise WrongCredentials
+                self.count(self.provider.name_of_direct(login))
                 answer, entry = self.provider.bind_directly(conversation, login, password)
             except WrongCredentials:
                 raise DirectoryFault(Fault.FINDS_NONE, "nobody can be called so") from None
         else:
+            self.count(self.provider.name_of(entry))
             answer = conversation.bind_person(entry.dn, password)
         note.detail = answer.value.replace("-", " ")
         if answer is not Answer.RIGHT:
@@ -237,16 +243,25 @@ class _Rehearsing:
             found = conversation.search(self.configuration.base_of_groups, names, ["1.1"], most=1)
             return DirectoryFault(Fault.NO_MEMBER_OF) if found else None
         if not self.configuration.nested_groups and strategy is not GroupStrategy.TOKEN_GROUPS:  # which has them anyway
-            above = by_key(finder.above({key: key for key in self.groups}))
+            above = by_key(finder.above({key: key for key in self.groups[:_LOOKED_AT]}))
             if missed := above.keys() - set(self.groups):
                 return DirectoryFault(Fault.NESTED_GROUPS, "; ".join(sorted(missed)[:10]))
         return None
 
 
-def rehearse(provider: LdapProvider, login: str, password: str | None = None) -> Rehearsal:
-    """Try the provider's configuration with one person, and the person's password if it is given."""
+def rehearse(
+    provider: LdapProvider,
+    login: str,
+    password: str | None = None,
+    *,
+    count: Callable[[str], None] = lambda account: None,
+) -> Rehearsal:
+    """Try the provider's configuration with one person, and the person's password if it is given.
+
+    `count` is called with the account before its password is tried, as in a sign-in, and what it raises is raised.
+    """
     secret = provider.access.secret
-    rehearsing = _Rehearsing(provider, (password or "", secret.get_secret_value() if secret else ""))
+    rehearsing = _Rehearsing(provider, (password or "", secret.get_secret_value() if secret else ""), count)
     with suppress(_Stop):
         rehearsing.run(login.strip(), password)
     return Rehearsal(tuple(rehearsing.steps), rehearsing.identity, rehearsing.attributes, rehearsing.groups)

@@ -34,7 +34,7 @@ def unique(name: str) -> str:
 
 def provider_for(servers: list[str], *, secret: str | None = None, **settings: Any) -> LdapProvider:
     """A provider, whose id is its own, with these servers."""
-    given = {"servers": servers, "base_dn": "dc=acme,dc=example", "timeout": 20.0, "connect_timeout": 5.0} | settings
+    given = {"servers": servers, "base_dn": "dc=acme,dc=example", "timeout": 10.0, "connect_timeout": 5.0} | settings
     given["connect_timeout"] = min(given["connect_timeout"], given["timeout"])
     access = Access(LdapConfiguration.model_validate(given), SecretStr(secret) if secret else None, EVERYWHERE)
     return LdapProvider(id=secrets.token_hex(8), access=access)
