@@ -19,7 +19,7 @@ OPEN_FOR = 15.0
 """Seconds until a source is asked again."""
 AT_ONCE = 4
 """Attempts under way at the same time: half of a worker's threads (deploy/gunicorn.conf.py)."""
-PATIENCE = 1.0
+PATIENCE = 2.0
 """Seconds in which a waiting attempt gives up unless another one got its answer."""
 _MOST_BREAKERS = 10_000
 

@@ -1,7 +1,7 @@
 """How LDAP's names compare: distinguished names, user names, and the binary ids of Active Directory.
 
-Case, repeated spaces, invisible characters and the form of an escape make no difference to a directory (RFC 4514,
-RFC 4518), so they must make none here: two spellings of one group are one group.
+Case, repeated spaces and the form of an escape make no difference to a directory (RFC 4514, RFC 4518), so they must
+make none here: two spellings of one group are one group.
 """
 
 import re
@@ -19,6 +19,7 @@ _ALIASES = {
 _TYPE = re.compile(r"[a-z][a-z0-9-]*|\d+(?:\.\d+)*")
 _ESCAPE = re.compile(r"((?:\\[0-9a-fA-F]{2})+)|\\(.)", re.DOTALL)
 _SPACES = re.compile(r"\s+")
+_WHITE = "\t\n\v\f\r\x85"
 _STRING_TAGS = frozenset({0x04, 0x0C, 0x13, 0x14, 0x16})  # BER: octet, UTF-8, printable, teletex, IA5 string
 
 LONGEST_LOGIN = 320
@@ -103,11 +104,23 @@ def sid_of(value: bytes) -> str:
 def _is_invisible(char: str) -> bool:
     """Whether the character is mapped to nothing (RFC 4518, 2.2)."""
     category = unicodedata.category(char)
-    return category == "Cf" or (category == "Cc" and char not in "\t\n\v\f\r\x85")
+    return category == "Cf" or (category == "Cc" and char not in _WHITE)
+
+
+def _fold_name(value: str) -> str:
+    """The form in which two values in names are the same: narrower than `fold`.
+
+    OpenLDAP lets "Straße" stand beside "Strasse", and a name with an invisible character beside the one without.
+    Whoever may make groups must not make one that is taken for another. Raises ValueError for a control character.
+    """
+    if any(unicodedata.category(char) == "Cc" and char not in _WHITE for char in value):
+        raise ValueError("a name of ours holds no control character")
+    lower = unicodedata.normalize("NFKC", value).lower()
+    return _SPACES.sub(" ", unicodedata.normalize("NFKC", lower)).strip()
 
 
 def _relative_key(part: str) -> str:
-    components = sorted((kind, fold(value)) for kind, value in map(_component, _split(part, "+")))
+    components = sorted((kind, _fold_name(value)) for kind, value in map(_component, _split(part, "+")))
     return "+".join(f"{kind}={_protect(value)}" for kind, value in components)
 
 

@@ -65,7 +65,7 @@ class TestSpellings:
     @given(names, names)
     def test_different_values_have_different_keys(self, one: str, other: str) -> None:
         one_key, other_key = (dn_key(f"cn={escape_rdn(value)},{BASE}") for value in (one, other))
-        assert (one_key == other_key) == (fold(one) == fold(other))
+        assert one_key != other_key or fold(one) == fold(other)
 
     @given(names, names)
     def test_a_value_never_becomes_a_part_of_the_name(self, one: str, other: str) -> None:
@@ -116,13 +116,10 @@ class TestSpellings:
             ("surname=a,localityName=b,stateOrProvinceName=c,countryName=d", "sn=a,l=b,st=c,c=d"),
             ("cn=a;ou=b", "cn=a,ou=b"),
             ("cn=a\\20b", "cn=a b"),
-            ("cn=a\u200bb", "cn=ab"),
-            ("cn=a\u00adb", "cn=ab"),
             ("cn=\ufb01x", "cn=fix"),
             ("cn=\uff21", "cn=a"),
             ("cn=Müller", "cn=mu\u0308ller"),
             ("cn=M\\c3\\bcller", "cn=MÜLLER"),
-            ("cn=a\\00b\\1Fc", "cn=abc"),
             ("cn=a\tb", "cn=a b"),
         ],
     )
@@ -132,6 +129,9 @@ class TestSpellings:
     @pytest.mark.parametrize(
         ("one", "other"),
         [
+            ("cn=a\u200bdmins", "cn=admins"),
+            ("cn=a\u00addmins", "cn=admins"),
+            ("cn=Straße", "cn=Strasse"),
             ("cn=a,dc=b", "cn=a\\,dc=b"),
             ("cn=a+uid=b", "cn=a\\+uid\\=b"),
             ("cn=a", "ou=a"),
