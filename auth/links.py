@@ -107,9 +107,8 @@ def link(user: User, identity: ExternalIdentity) -> LinkedIdentity:
     """
     row = LinkedIdentity(**as_row(user.id, identity))
     g.db.add(row)
-    if user.password is not None:
-        user.password = None
-        sessions.end_all(user.id, but_current=has_request_context())
+    user.password = None
+    sessions.end_all(user.id, but_current=has_request_context())
     return row
 
 

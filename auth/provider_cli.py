@@ -145,7 +145,7 @@ def test(name: str, login: str, password_stdin: bool, as_json: bool) -> None:
     """Rehearse the sign-in of LOGIN step by step; nothing is written."""
     password = read_password() if password_stdin else None
     result = rehearsals.rehearse(configs.get_config(name), login, password)
-    click.echo(json.dumps(result.as_dict(), indent=2, ensure_ascii=False) if as_json else "\n".join(result.lines()))
+    click.echo(json.dumps(result.as_dict(), indent=2) if as_json else "\n".join(result.lines()))
     if not result.ok:
         sys.exit(1)
 
@@ -242,7 +242,7 @@ def sync(name: str, most_departures: int | None, as_json: bool) -> None:
     report = Sync(configs.get_config(name), show).run(most_departures=most_departures)
     click.echo(err=True)
     if as_json:
-        click.echo(json.dumps(dataclasses.asdict(report), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(dataclasses.asdict(report), indent=2))
         return
     click.echo(
         f"{name}: {report.listed} people in the directory; {report.created} users made, {report.refreshed} refreshed,"
@@ -256,7 +256,7 @@ def sync(name: str, most_departures: int | None, as_json: bool) -> None:
         ("mapped groups that the directory does not know", report.unknown_groups),
     ):
         if names:
-            click.echo(f"  {words}: {', '.join(names[:20])}{' ...' if len(names) > 20 else ''}")
+            click.echo(f"  {words}: {rehearsals.printable(', '.join(names[:20]))}{' ...' if len(names) > 20 else ''}")
     if report.skipped:
         click.echo(f"  {report.skipped} entries lack the attribute by which people are known again")
 

@@ -74,8 +74,7 @@ class Result:
 
     def lines(self) -> Iterator[str]:
         """The result for people, in English, line by line; what a directory says may steer no terminal."""
-        for line in self._lines():
-            yield "".join(char if unicodedata.category(char)[0] != "C" else "?" for char in line)
+        yield from map(printable, self._lines())
 
     def _lines(self) -> Iterator[str]:
         for step in self.rehearsal.steps:
@@ -89,6 +88,11 @@ class Result:
         if self.preview is not None:
             yield _HAPPENS[self.preview.happens].format(user=self.preview.user)
             yield f"  roles by groups: {', '.join(self.preview.roles) or 'none'}"
+
+
+def printable(text: str) -> str:
+    """A text without what would steer a terminal."""
+    return "".join(char if unicodedata.category(char)[0] != "C" else "?" for char in text)
 
 
 _HAPPENS = {

@@ -86,9 +86,12 @@ def subject_of(attribute: str, value: bytes) -> str:
 
 
 def subject_value(attribute: str, subject: str) -> str | bytes:
-    """The value that an entry has of what `subject_of` made a text of. Raises ValueError."""
+    """The value that an entry has of what `subject_of` made a text of."""
     if attribute.casefold() in ("objectguid", "msds-objectguid"):
-        return uuid.UUID(subject).bytes_le
+        try:
+            return uuid.UUID(subject).bytes_le
+        except ValueError:  # the value was none, and is looked for as the text that it was taken for
+            return subject
     return subject
 
 
