@@ -49,10 +49,29 @@ def prove(login: str, password: str, attempt: Attempt) -> Proof:
     """
     route = route_of(login)
     g.db.release()  # no connection is held while a directory takes its time
-    if route.sources == [None]:
-        return Proof(DATABASE.authenticate(login, password, count=attempt.count), None)
+    unavailable: SourceUnavailable | None = None
+    for config in route.sources:
+        source = DATABASE.id if config is None else str(config.id)
+        if unavailable is not None and source not in route.owners:
+            continue  # whoever belongs to what is down must not get in by what is not
+        try:
+            return Proof(_ask(config, login, password, attempt), config)
+        except WrongCredentials:
+            attempt.looked_at = True
+        except SourceUnavailable as error:
+            unavailable = unavailable or error
+    if None not in route.sources:
+        # As slow as for a name that nobody has, which our own accounts are asked about.
+        current_app.extensions["security"].pwd_context.verify(password, None)
+    raise unavailable or WrongCredentials
+
+
+def _ask(config: ProviderConfig | None, login: str, password: str, attempt: Attempt) -> ExternalIdentity:
+    if config is None:
+        return DATABASE.authenticate(login, password, count=attempt.count)
+    provider = provider_of(config)
     with _in_turn():
-        return _ask(route, login, password, attempt)
+        return provider.authenticate(login, password, count=attempt.count)
 
 
 @contextmanager
@@ -66,25 +85,6 @@ def _in_turn() -> Iterator[None]:
 
 class _Never(Exception):
     """What no attempt raises: a tenant's sources fail each by itself."""
-
-
-def _ask(route: Route, login: str, password: str, attempt: Attempt) -> Proof:
-    unavailable: SourceUnavailable | None = None
-    for config in route.sources:
-        source = DATABASE.id if config is None else str(config.id)
-        if unavailable is not None and source not in route.owners:
-            continue  # whoever belongs to what is down must not get in by what is not
-        try:
-            provider = DATABASE if config is None else provider_of(config)
-            return Proof(provider.authenticate(login, password, count=attempt.count), config)
-        except WrongCredentials:
-            attempt.looked_at = True
-        except SourceUnavailable as error:
-            unavailable = unavailable or error
-    if None not in route.sources:
-        # As slow as for a name that nobody has, which our own accounts are asked about.
-        current_app.extensions["security"].pwd_context.verify(password, None)
-    raise unavailable or WrongCredentials
 
 
 def prove_again(user: User, password: str, attempt: Attempt) -> Proof:

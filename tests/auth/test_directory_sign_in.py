@@ -1,5 +1,6 @@
 """Signing in with the account that people have at work, on a real directory."""
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -518,6 +519,25 @@ class TestOutage:
         self.down(app, acme, directory)
         visitor.sign_in(acme.people["owner"])
         assert visitor.is_signed_in()
+
+    def test_our_own_accounts_do_not_wait_for_those_who_wait_for_it(
+        self, app: Flask, acme: Workspace, visitor: Visitor, directory: OpenLdapServer
+    ) -> None:
+        with hostile_ldap.Silent() as silent, ThreadPoolExecutor(6) as threads:
+            connect(app, acme, directory, servers=[silent.url], insecure=True, ca_bundle=None, timeout=3)
+            waiting = [Visitor(app, acme.host) for _ in range(6)]
+            tokens = [one.csrf_token() for one in waiting]
+            forms = [{"email": f"alice{number}", "password": AT_WORK} for number in range(6)]
+            asked = [
+                threads.submit(one.post, "/auth/login", form, csrf=token)
+                for one, form, token in zip(waiting, forms, tokens, strict=True)
+            ]
+            while silent.connections < 4:
+                time.sleep(0.01)
+            visitor.sign_in(acme.people["owner"])
+            assert visitor.is_signed_in()
+            assert not all(one.done() for one in asked)
+            assert {one.result().status_code for one in asked} == {503}
 
     def test_who_is_signed_in_keeps_working(
         self, app: Flask, acme: Workspace, visitor: Visitor, directory: OpenLdapServer, uid: str
