@@ -85,7 +85,7 @@ class LoginName:
 class LoginForm(fs.LoginForm):
     """Sign-in by a login name and a password, proved by the tenant's providers."""
 
-    # A user name is no address to a browser's own check.
+    # Flask-Security declares an EmailField; but a user name is no address to a browser's own check.
     email = StringField(  # type: ignore[assignment]
         validators=[fs.IsString(), DataRequired(lazy_gettext("Type who you are.")), LoginName()]
     )

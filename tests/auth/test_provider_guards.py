@@ -72,6 +72,10 @@ def test_an_administrator_may(bound: Workspace) -> None:
     config = configs.add_provider("mine", "ldap", SETTINGS, actor=by)
     configs.enable_provider(config, actor=by)
     groups.map_group(config, KEY, "engineers", "member", actor=by)
+    g.db.flush()
+    assert config.enabled
+    (grant,) = g.db.scalars(select(Grant).where(Grant.origin == config.origin))
+    assert grant.granted_by == by.user_id
 
 
 def test_a_group_never_makes_owners(bound: Workspace) -> None:

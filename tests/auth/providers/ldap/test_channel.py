@@ -315,4 +315,6 @@ class TestOpening:
         with hostile_ldap.Silent() as server:
             addresses = [(socket.AF_INET, 1, 6, "", (address, server.port)) for address in ("127.0.0.9", "127.0.0.1")]
             monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_options: addresses)
-            self.open("dc.example", server.port).close()
+            channel = self.open("dc.example", server.port)
+            assert channel._raw.getpeername() == ("127.0.0.1", server.port)
+            channel.close()
