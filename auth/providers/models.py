@@ -4,10 +4,14 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, String, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tenants.db import Base, TenantScoped, now, within_tenant
+
+LONGEST_SUBJECT = 255
+
+_HELD = text("state IN ('proved', 'warning')")
 
 
 class ProviderConfig(TenantScoped, Base):
@@ -34,6 +38,12 @@ class ProviderConfig(TenantScoped, Base):
     secret: Mapped[str | None] = mapped_column(Text)
     """Encrypted for this row alone, see `auth/keys.py`."""
     created_at: Mapped[datetime] = mapped_column(default=now)
+    rehearsed_at: Mapped[datetime | None]
+    """When a rehearsal last succeeded with the present settings; None of a web source: it is provisional."""
+    admin_seen_at: Mapped[datetime | None]
+    """When an administrator last signed in through it with the present settings."""
+    enforced_at: Mapped[datetime | None]
+    """Since when the people of its proved domains sign in through it alone; None: they need not."""
     synced_at: Mapped[datetime | None]
     """When a sync last came to its end."""
     syncing_until: Mapped[datetime | None]
@@ -54,8 +64,8 @@ class LinkedIdentity(TenantScoped, Base):
 
     user_id: Mapped[uuid.UUID]
     provider_id: Mapped[uuid.UUID]
-    subject: Mapped[str] = mapped_column(String(255))
-    """What never changes of the person at the source."""
+    subject: Mapped[str] = mapped_column(String(LONGEST_SUBJECT))
+    """What never changes of the person at the source; of OAuth sources, the issuer, too."""
     login: Mapped[str] = mapped_column(String(320), default="")
     """The user name there when last seen, as directories compare it."""
     place: Mapped[str] = mapped_column(Text, default="")
@@ -73,3 +83,105 @@ class LinkedIdentity(TenantScoped, Base):
         UniqueConstraint("tenant_id", "user_id", "provider_id"),
         Index("ix_linked_identities_tenant_login", "tenant_id", "login"),
     )
+
+
+class SignInAttempt(TenantScoped, Base):
+    """A person sent to a web source, until they are back: one use, ten minutes, one browser."""
+
+    __tablename__ = "sign_in_attempts"
+
+    state_hash: Mapped[str] = mapped_column(String(64))
+    provider_id: Mapped[uuid.UUID]
+    purpose: Mapped[str] = mapped_column(String(10))
+    """sign-in, connect or rehearse."""
+    browser_hash: Mapped[str] = mapped_column(String(64))
+    """Of the secret in the cookie of the browser that began."""
+    user_id: Mapped[uuid.UUID | None]
+    """Who connects or rehearses; None for a sign-in."""
+    nonce: Mapped[str] = mapped_column(String(64))
+    verifier: Mapped[str] = mapped_column(String(128))
+    """The PKCE code verifier (RFC 7636)."""
+    next_path: Mapped[str] = mapped_column(Text, default="")
+    return_to: Mapped[str] = mapped_column(String(300))
+    """The tenant's host where it began, with scheme and port; there the session will begin."""
+    brokered: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    expires_at: Mapped[datetime]
+    handover_hash: Mapped[str | None] = mapped_column(String(64))
+    """Of the broker's one-use code, once the broker has seen the person come back."""
+    outcome: Mapped[str | None] = mapped_column(Text)
+    """What the broker hands over, encrypted for this row alone."""
+
+    __table_args__ = (
+        within_tenant("provider_id", "providers", ondelete="CASCADE"),
+        within_tenant("user_id", "users", ondelete="CASCADE"),
+        UniqueConstraint("tenant_id", "state_hash"),
+        UniqueConstraint("tenant_id", "handover_hash"),
+        Index("ix_sign_in_attempts_tenant_end", "tenant_id", "expires_at"),
+    )
+
+
+class ProviderSession(TenantScoped, Base):
+    """What a login session has come from at a web source, so that it ends when that does."""
+
+    __tablename__ = "provider_sessions"
+
+    provider_id: Mapped[uuid.UUID]
+    login_session_id: Mapped[uuid.UUID | None]
+    """None between the source's answer and the end of the sign-in, say while a second factor is asked for."""
+    subject: Mapped[str] = mapped_column(String(LONGEST_SUBJECT))
+    sid: Mapped[str] = mapped_column(String(255), default="")
+    """The session's id at the source; empty when it names none."""
+    id_token: Mapped[str | None] = mapped_column(Text)
+    """Encrypted for this row alone; shown to the source when signing out there."""
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+    __table_args__ = (
+        within_tenant("provider_id", "providers", ondelete="CASCADE"),
+        within_tenant("login_session_id", "login_sessions", ondelete="CASCADE"),
+        Index("ix_provider_sessions_tenant_sid", "tenant_id", "provider_id", "sid"),
+        Index("ix_provider_sessions_tenant_subject", "tenant_id", "provider_id", "subject"),
+        Index("ix_provider_sessions_tenant_login_session", "tenant_id", "login_session_id"),
+    )
+
+
+class MailDomain(TenantScoped, Base):
+    """A domain of e-mail addresses that a tenant says to be its own."""
+
+    __tablename__ = "mail_domains"
+
+    domain: Mapped[str] = mapped_column(String(253))
+    """Lower case, ASCII (IDNA), no trailing dot."""
+    token: Mapped[str] = mapped_column(String(64))
+    """What the TXT record has to hold."""
+    state: Mapped[str] = mapped_column(String(10), default="pending")
+    vouched: Mapped[bool] = mapped_column(default=False)
+    """Whether an operator answers for it, so that no record is looked for."""
+    proved_at: Mapped[datetime | None]
+    """When the record was last found."""
+    checked_at: Mapped[datetime | None]
+    """When it was last looked for."""
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "domain"),
+        CheckConstraint("state IN ('pending', 'proved', 'warning', 'lapsed')", name="state"),
+        # The one constraint across tenants: a domain has one owner. Whoever runs into it has proved the domain, too.
+        Index("uq_mail_domains_owner", "domain", unique=True, postgresql_where=_HELD, sqlite_where=_HELD),
+    )
+
+
+class SecurityEvent(TenantScoped, Base):
+    """Something about signing in that administrators should be able to see later."""
+
+    __tablename__ = "security_events"
+
+    at: Mapped[datetime] = mapped_column(default=now)
+    kind: Mapped[str] = mapped_column(String(40))
+    user_id: Mapped[uuid.UUID | None]
+    """Whom it is about, if known; no reference, for it outlives them."""
+    provider_id: Mapped[uuid.UUID | None]
+    address: Mapped[str] = mapped_column(String(45), default="")
+    detail: Mapped[str] = mapped_column(Text, default="")
+
+    __table_args__ = (Index("ix_security_events_tenant_at", "tenant_id", "at"),)
