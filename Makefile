@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run dev directory test lint types bench check lock format translations clean ready-run ready-test
+.PHONY: help run dev directory provider test lint types bench check lock format translations clean ready-run ready-test
 
 BIN := .venv/bin
 PORT ?= 8000
@@ -19,6 +19,10 @@ dev: ready-test ## the same, with reloader and debug toolbar
 directory: ready-test ## a company's directory to connect a workspace with, for trying
 	@tests/servers/install.sh
 	@$(BIN)/python -m tests.servers.demo_directory
+
+provider: ready-test ## an identity provider to connect a workspace with, for trying (PORT_PROVIDER= moves it)
+	@tests/servers/install.sh
+	@$(BIN)/python -m tests.servers.demo_provider
 
 test: ready-test ## every test, with what it needs (PYTEST_ARGS= narrows it)
 	@tests/servers/install.sh

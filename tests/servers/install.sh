@@ -9,6 +9,9 @@ has_chromium() { command -v chromium || command -v chromium-browser || command -
 # Playwright's driver is linked against it, and a minimal Debian lacks it.
 has_libatomic() { ! command -v dpkg || ls /usr/lib/*/libatomic.so.1 || ls /usr/lib/libatomic.so.1; } >/dev/null 2>&1
 
+# The identity provider needs nothing of Debian's: Node comes with .venv, and what runs on it is npm's.
+(cd "$(dirname "$0")/../.." && [ -x .venv/bin/python ] && .venv/bin/python -m tests.servers.node)
+
 missing=
 has_postgres || missing="$missing postgresql"
 has_slapd || missing="$missing slapd"
