@@ -13,6 +13,9 @@ AuthError
  ├─ UnknownRole           no such role in this tenant
  ├─ UnknownProvider       no such identity provider in this tenant
  ├─ InvalidProvider       a configuration of a provider that cannot work; the message says what
+ ├─ UnknownDomain         no such domain of e-mail addresses in this tenant
+ ├─ InvalidDomain         a domain that cannot be a tenant's own; the message says why
+ ├─ DomainTaken           a domain that another tenant has proved to be its own
  ├─ SyncStopped           a sync that went no further; the message says why, and what it did
  └─ UnknownPermission     no such permission in the catalogue
 """
@@ -75,6 +78,18 @@ class UnknownProvider(AuthError, LookupError):
 
 class InvalidProvider(AuthError, ValueError):
     """A configuration of an identity provider that cannot work."""
+
+
+class UnknownDomain(AuthError, LookupError):
+    """No such domain of e-mail addresses in this tenant."""
+
+
+class InvalidDomain(AuthError, ValueError):
+    """A domain that cannot be a tenant's own."""
+
+
+class DomainTaken(AuthError, ValueError):
+    """A domain that another tenant has proved to be its own; which one is not told."""
 
 
 class SyncStopped(AuthError, ValueError):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import idna
 import structlog
 from flask import Flask, current_app
 from flask_mailman import EmailMultiAlternatives, Mail
@@ -53,6 +54,17 @@ class TenantMailUtil(MailUtil):
         if html:
             message.attach_alternative(html, "text/html")
         send(message)
+
+
+def normal_domain(domain: str) -> str:
+    """A domain in the one form in which domains compare: lower case, IDNA, without trailing dot."""
+    domain = domain.strip().rstrip(".").lower()
+    if len(domain) > 253:  # none: and to encode it takes quadratic time
+        return domain
+    try:
+        return idna.encode(domain, uts46=True).decode("ascii").rstrip(".")
+    except UnicodeError:
+        return domain
 
 
 def send(message: EmailMultiAlternatives) -> None:

@@ -5,11 +5,13 @@ value, as container secrets are mounted), its type, its default and one line of 
 """
 
 import ipaddress
+import json
 import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -66,6 +68,17 @@ class Settings(BaseModel):
         description="Networks that are not public and that tenants' directories and identity providers may be in,"
         " comma separated.",
     )
+    platform_providers: dict[str, dict[str, Any]] = Field(
+        {},
+        description="Identity providers that this installation offers to its tenants: JSON, by name the settings of a"
+        " source (kind, preset, issuer, client_id, ...) with label and client_secret.",
+        repr=False,  # it holds secrets
+    )
+    name_servers: tuple[str, ...] = Field(
+        (),
+        description="Name servers that are asked whose a domain is: addresses, also with :port, comma separated."
+        " Default: the machine's own.",
+    )
     mail_url: str = Field(
         "",
         description="smtp://user:password@host:port, smtps://..., or console: with folder, console:var/mail.",
@@ -98,10 +111,20 @@ class Settings(BaseModel):
         description="Bearer token with which /metrics may be read; without it there is no such page.",
     )
 
-    @field_validator("secret_key_fallbacks", "encryption_keys", "outgoing_networks", "languages", mode="before")
+    @field_validator(
+        "secret_key_fallbacks", "encryption_keys", "outgoing_networks", "name_servers", "languages", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("platform_providers", mode="before")
+    @classmethod
+    def _read_json(cls, value: Any) -> Any:
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            raise ValueError('must be JSON: {"google": {"preset": "google", "client_id": "...", ...}}') from None
 
     @field_validator("database_url", "migration_database_url")
     @classmethod
@@ -130,6 +153,16 @@ class Settings(BaseModel):
                 ipaddress.ip_network(network)
         except ValueError:
             raise ValueError("must be networks such as 10.0.0.0/8 or fd00::/8, comma separated") from None
+        return value
+
+    @field_validator("name_servers")
+    @classmethod
+    def _servers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            for server in value:
+                socket_address(server)
+        except ValueError:
+            raise ValueError("must be addresses such as 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:5353") from None
         return value
 
     @model_validator(mode="after")
@@ -204,6 +237,14 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
         return Settings(**given)
     except ValidationError as error:
         raise SettingsError("; ".join(_describe(fault) for fault in error.errors(include_input=False))) from None
+
+
+def socket_address(server: str, port: int = 53) -> tuple[str, int]:
+    """The address and port of a server that is written as one of `name_servers`. Raises ValueError."""
+    if server.count(":") == 1 or server.startswith("["):
+        parts = urlsplit(f"//{server}")
+        server, port = parts.hostname or "", parts.port or port
+    return str(ipaddress.ip_address(server)), port
 
 
 def _read(variable: str, path: str) -> str:

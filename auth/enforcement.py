@@ -1,0 +1,101 @@
+"""Who signs in through one source only: the people of a proved domain whose source is enforced.
+
+What follows from the providers and domains is kept with the tenant, where every request reads it anyway: the check
+costs nothing, and holds from the next request on.
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
+
+import idna
+from flask import g
+from sqlalchemy import delete, func, or_, select
+
+from auth.mail import normal_domain
+from auth.models import LoginSession, User
+from auth.providers.models import MailDomain, ProviderConfig
+from tenants.models import TenantRow
+
+_KEY = "enforcement"
+HELD = ("proved", "warning")
+"""States of a domain in which it counts as the tenant's."""
+
+
+def required_source(email: str) -> str | None:
+    """Id of the source through which alone people with that address sign in; None: any will do."""
+    domains: Mapping[str, str] = _policy().get("domains", {})
+    return domains.get(_domain_of(email)) if domains else None
+
+
+def is_break_glass(user_id: uuid.UUID) -> bool:
+    """Whether that is the owner who is named to get in when the source does not answer."""
+    return _policy().get("break_glass") == str(user_id)
+
+
+def allows(user_id: uuid.UUID, email: str, provider: str, *, owner: bool) -> bool:
+    """Whether a user may be signed in by what that source says. The named one counts only while they are an owner."""
+    required = required_source(email)
+    return required is None or required == provider or (owner and is_break_glass(user_id))
+
+
+def held_domains(*states: str) -> frozenset[str]:
+    """The domains of the bound tenant in one of the states; by default those that count as its own."""
+    return frozenset(g.db.scalars(select(MailDomain.domain).where(MailDomain.state.in_(states or HELD))))
+
+
+def publish(*, break_glass: uuid.UUID | None = None) -> None:
+    """Work out anew which domains sign in where, after a change of providers or domains.
+
+    Login sessions that another source has vouched for end, where a domain is new to it.
+    """
+    held = held_domains()
+    enforced = g.db.scalars(select(ProviderConfig).where(ProviderConfig.enforced_at.is_not(None))).all()
+    domains = {domain: str(config.id) for config in enforced for domain in config.domains if domain in held}
+    # Locked and read anew: another request may have changed it since this one began.
+    row = g.db.get_one(TenantRow, g.tenant.id, with_for_update=True, populate_existing=True)
+    before: Mapping[str, Any] = row.settings.get(_KEY, {})
+    named = str(break_glass) if break_glass else before.get("break_glass")
+    after = {"domains": domains, "break_glass": named} if enforced else {}
+    if after == before:
+        return
+    row.settings = {**{name: value for name, value in row.settings.items() if name != _KEY}, _KEY: after}
+    row.version = TenantRow.version + 1
+    g.db.flush()
+    g.tenant = replace(g.tenant, settings=MappingProxyType(dict(row.settings)))
+    for domain, provider in domains.items():
+        if before.get("domains", {}).get(domain) != provider:
+            _end_sessions(domain, provider)
+
+
+def _end_sessions(domain: str, provider: str) -> None:
+    named = _policy().get("break_glass")
+    # Addresses are stored with the domain as people write it: perhaps in letters that the Internet's names lack.
+    spellings = {domain, _in_letters(domain)}
+    people = select(User.id).where(
+        or_(*(func.lower(User.email).endswith(f"@{spelling}", autoescape=True) for spelling in spellings))
+    )
+    ended = delete(LoginSession).where(LoginSession.user_id.in_(people), LoginSession.provider != provider)
+    if named:
+        ended = ended.where(LoginSession.user_id != uuid.UUID(named))
+    g.db.execute(ended)
+
+
+def _in_letters(domain: str) -> str:
+    try:
+        return idna.decode(domain)
+    except UnicodeError:
+        return domain
+
+
+def _policy() -> Mapping[str, Any]:
+    policy: Mapping[str, Any] = g.tenant.settings.get(_KEY, {})
+    return policy
+
+
+@lru_cache(maxsize=10_000)
+def _domain_of(email: str) -> str:
+    return normal_domain(email.rpartition("@")[2])
