@@ -13,6 +13,8 @@ from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
+from auth.errors import SourceUnavailable
+
 FAILURES = 2
 """Failures in a row that open a breaker."""
 OPEN_FOR = 15.0
@@ -135,3 +137,19 @@ class Breakers:
 
 breakers = Breakers()
 """Those of this process."""
+# Of one tenant's sign-ins, whatever its sources: it keeps no more of a process's threads than one source may.
+_tenants = Breakers()
+
+
+@contextmanager
+def in_turn(tenant: Hashable) -> Iterator[None]:
+    """Ask a source of that tenant within this block, while few others of its people do. Raises SourceUnavailable."""
+    try:
+        with _tenants.of(tenant).attempt(_Never):
+            yield
+    except Paused:
+        raise SourceUnavailable("too many sign-ins of this tenant wait for its sources") from None
+
+
+class _Never(Exception):
+    """What no attempt raises: a tenant's sources fail each by itself."""

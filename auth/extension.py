@@ -2,7 +2,22 @@
 
 from flask import Flask
 
-from auth import cli, cookies, csrf, identity, mail, provider_cli, security, sessions, users, values, views
+from auth import (
+    broker,
+    cli,
+    cookies,
+    csrf,
+    domain_cli,
+    identity,
+    mail,
+    provider_cli,
+    security,
+    sessions,
+    sso,
+    users,
+    values,
+    views,
+)
 from auth.permissions import Catalogue, enforce
 from config.settings import Settings
 from tenants.signals import tenant_created, tenant_opening, tenant_unbound
@@ -23,12 +38,14 @@ class Auth:
         tenant_unbound.connect(identity.forget_identity, app)
         tenant_created.connect(users.create_owner, app)
         cookies.init_app(app, secure=settings.scheme == "https")
-        app.register_blueprint(views.bp)  # before Flask-Security's, whose templates ours replace
+        for part in (views, sso, broker):
+            app.register_blueprint(part.bp)  # before Flask-Security's, whose templates ours replace
         mail.init_app(app, settings.mail_url, settings.mail_sender)
         csrf.init_app(app)
         security.init_app(app, settings)  # registers the hook that identifies the caller ...
+        sso.init_app(app)
         app.before_request(enforce)  # ... whose access is enforced ...
         app.before_request(csrf.check)  # ... before an unsafe request is looked at
         app.before_request(values.check)
-        for group in (cli.users, cli.roles, provider_cli.providers):
+        for group in (cli.users, cli.roles, provider_cli.providers, domain_cli.domains):
             app.cli.add_command(group)

@@ -88,7 +88,7 @@ class PasskeyResponseForm(WebAuthnSigninResponseForm):
             sessions.renew()
         elif not self.is_secondary:
             user: Any = self.user
-            if source := links.source_of(user.id):
+            if source := links.sole_source_of(user):
                 self.credential.errors = [_("This account is signed in to by %(source)s.", source=source)]
                 return False
             gate.note_first_factor(DatabaseProvider.id)

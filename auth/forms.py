@@ -131,7 +131,7 @@ class OwnAccountOnly(FlaskForm):
 
     def validate(self, *args: Any, **kwargs: Any) -> bool:
         """Refuse the form of somebody whom another source vouches for."""
-        if source := links.source_of(current_user().id):
+        if source := links.sole_source_of(current_user()):
             self.form_errors = [_("Your account belongs to %(source)s: this is changed there.", source=source)]
             return False
         return bool(super().validate(*args, **kwargs))
@@ -156,7 +156,7 @@ class ResetPasswordForm(fs.ResetPasswordForm):
     def validate(self, *args: Any, **kwargs: Any) -> bool:
         """Refuse it to somebody whom another source vouches for."""
         user: Any = self.user
-        if user is not None and (source := links.source_of(user.id)):
+        if user is not None and (source := links.sole_source_of(user)):
             self.form_errors = [_("Your account belongs to %(source)s: this is changed there.", source=source)]
             return False
         return bool(super().validate(*args, **kwargs))
@@ -196,7 +196,7 @@ class ForgotPasswordForm(MailRequest, fs.ForgotPasswordForm):
         """
         known = _as_if_unknown(super().validate(*args, **kwargs))
         user: Any = self.user
-        if known and user is not None and (source := links.source_of(user.id)):
+        if known and user is not None and (source := links.sole_source_of(user)):
             if request.method == "POST":
                 users.send_source_notice(user, source)
             self.email.errors = [get_message("USER_DOES_NOT_EXIST")[0]]  # what the view takes for nobody, and hides

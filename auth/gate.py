@@ -5,6 +5,7 @@
 """
 
 import time
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,15 +14,31 @@ from flask import g, request, session
 from flask_babel import gettext as _
 from flask_security.tf_plugin import tf_clean_session
 
-from auth import devices, linking, sessions, throttle
+from auth import (
+    attempts,
+    devices,
+    enforcement,
+    events,
+    linking,
+    links,
+    provider_sessions,
+    roles,
+    sessions,
+    throttle,
+    users,
+)
 from auth.errors import LinkNeeded, SignInRefused, SourceUnavailable, WrongCredentials
+from auth.identity import snapshot_of
 from auth.models import User
+from auth.permissions import AccessPermission
 from auth.providers.base import ExternalIdentity
 from auth.providers.database import DatabaseProvider
 from auth.providers.models import ProviderConfig
+from auth.providers.oauth import Visit
 from auth.providers.registry import provider_of
 from auth.provisioning import user_for
 from auth.routing import Proof, prove, prove_again
+from tenants.db import now
 
 FIRST_FACTOR_COUNTS_FOR = 600  # seconds between the first factor and the second
 
@@ -38,15 +55,16 @@ def authenticate(login: str, password: str) -> User:
     """The user whom a login name and password prove, by the tenant's providers whose turn it is.
 
     Raises Throttled, WrongCredentials, SourceUnavailable or Busy, and SignInRefused for a proven person who may not
-    come in.
+    come in, or for anybody with an address whose people sign in elsewhere.
     """
+    _check_enforcement_of(login)
     with throttle.attempt("password", login) as attempt:
         proof = _prove(login, password, attempt)
         try:
             user = user_for(proof.identity, proof.config)
         except LinkNeeded:
             if proof.config is not None:
-                linking.wait_for_account(proof.identity, proof.config)
+                linking.wait_for_account(Visit(proof.identity), proof.config)
             raise
         attempt.succeeded = True
     note_first_factor(proof.identity.provider)
@@ -79,10 +97,28 @@ def prove_other(login: str, password: str, config: ProviderConfig) -> ExternalId
     return identity
 
 
-def note_first_factor(provider_id: str) -> None:
-    """Note in the browser's session that a first factor was proved just now, and by whom it was vouched for."""
+def arrive(visit: Visit, config: ProviderConfig) -> User:
+    """The user who has come back from a web source, of whom the first factor is proved with that.
+
+    Raises WrongCredentials, LinkNeeded, and SignInRefused.
+    """
+    try:
+        user = user_for(visit.identity, config)
+    except LinkNeeded:
+        linking.wait_for_account(visit, config)
+        raise
+    note_first_factor(visit.identity.provider, "single sign-on")
+    provider_sessions.begin(config, visit.session)
+    check_admissible(user)
+    return user
+
+
+def note_first_factor(provider_id: str, method: str = "password") -> None:
+    """Note in the browser's session that a first factor was proved just now, how, and who vouched for it."""
     session["first_factor_at"] = int(time.time())
+    session["first_factor"] = method
     session["provider"] = provider_id
+    provider_sessions.forget()
 
 
 def first_factor_is_recent() -> bool:
@@ -113,14 +149,61 @@ def admit(_sender: Any, user: User, authn_via: Sequence[str] | None = None, **_k
     session.pop("csrf_token", None)
     tf_clean_session()
     g.pop("csrf_token", None)
-    methods = (
-        list(authn_via) if authn_via else ["password", _SECOND_FACTORS.get(request.endpoint or "", "second factor")]
-    )
+    second = _SECOND_FACTORS.get(request.endpoint or "", "second factor")
+    methods = list(authn_via) if authn_via else [session.get("first_factor", "password"), second]
     if (linked := linking.complete(user)) is not None:
         linking.tell(linked)
-    sessions.start(user, provider=session.get("provider", DatabaseProvider.id), methods=methods, remember=remember)
+    provider = session.get("provider", DatabaseProvider.id)
+    try:
+        _check_enforcement(user, provider)
+        login = sessions.start(user, provider=provider, methods=methods, remember=remember)
+        provider_sessions.attach(login)
+    except SignInRefused:
+        session.clear()
+        g.db.rollback()
+        raise
+    _note_administrator(user, provider)
     devices.remember(user)
     log.info("signed in", user=str(user.id), methods=methods, address=request.remote_addr)
+
+
+def _check_enforcement_of(login: str) -> None:
+    """Refuse a password for an address whose people sign in elsewhere, known here or not."""
+    if enforcement.required_source(login) is None:
+        return
+    user = users.find_by_email(login)
+    # The named owner has to get in; and who was just proved there proves the account of old, to join the two.
+    if user is None or not (enforcement.is_break_glass(user.id) or attempts.waits_to_link(user.id)):
+        raise SignInRefused(_enforced(login))
+
+
+def _check_enforcement(user: User, provider: str) -> None:
+    if enforcement.required_source(user.email) in (None, provider):
+        return
+    if not enforcement.allows(user.id, user.email, provider, owner=roles.is_owner(user.id)):
+        events.record("sign-in refused, enforced elsewhere", user_id=user.id, detail=provider, survives=True)
+        raise SignInRefused(_enforced(user.email))
+    events.record("break-glass sign-in", user_id=user.id, detail=provider)
+    users.send_break_glass_notice(user)
+
+
+def _enforced(email: str) -> str:
+    message: str = _(
+        "People with an address at %(domain)s sign in with %(source)s.",
+        domain=email.rpartition("@")[2],
+        source=links.label_of(enforcement.required_source(email) or ""),
+    )
+    return message
+
+
+def _note_administrator(user: User, provider: str) -> None:
+    """Note that an administrator got in by a source: only then it may be the only way."""
+    config = g.db.find(ProviderConfig, uuid.UUID(provider)) if provider != DatabaseProvider.id else None
+    if config is None or not config.is_web or config.admin_seen_at is not None:
+        return
+    snapshot = snapshot_of(user.id)
+    if snapshot is not None and AccessPermission.PROVIDER_MANAGE in snapshot.permissions:
+        config.admin_seen_at = now()
 
 
 def _prove(login: str, password: str, attempt: throttle.Attempt) -> Proof:

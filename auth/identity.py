@@ -17,7 +17,7 @@ import flask_security
 from flask import g
 from flask_principal import ItemNeed, Need, RoleNeed, UserNeed
 
-from auth import sessions
+from auth import enforcement, sessions
 from auth.holdings import find_holder
 from auth.models import User
 from tenants.db import now
@@ -142,6 +142,8 @@ def _identify() -> Identity:
         return Identity()
     snapshot = snapshot_of(login.user_id)
     if snapshot is None or not sessions.cookie_names(snapshot.handle):
+        return Identity()
+    if not enforcement.allows(login.user_id, snapshot.email, login.provider, owner="owner" in snapshot.roles):
         return Identity()
     sessions.touch(login)
     return Identity(login.user_id, snapshot, login)

@@ -1,70 +1,68 @@
 """Joining an existing account with a person at a source: only after proof of both sides, in one browser.
 
-What a source has proved waits in the browser's session, signed and for a short while. Whoever then signs in to the
-account in the same way as ever, second factor included, is both.
+What a source has proved waits in a row that this browser alone can claim, for a short while. Whoever then signs in to
+the account in the same way as ever, second factor included, is both.
 """
 
-import time
 import uuid
-from typing import Any
 
 from flask import flash, g, session
 from flask_babel import gettext as _
 
-from auth import groups, links, roles, users
+from auth import attempts, enforcement, groups, links, provider_sessions, roles, users
 from auth.errors import NotAllowed
 from auth.identity import Identity
 from auth.models import User
 from auth.providers.base import ExternalIdentity
 from auth.providers.models import ProviderConfig
-
-GOOD_FOR = 600
-"""Seconds in which the second side has to be proved."""
-_KEY = "to_link"
-_MOST_GROUPS = 20  # a cookie has little room; the rest come with the next sign-in
+from auth.providers.oauth import Visit
 
 
-def wait_for_account(identity: ExternalIdentity, config: ProviderConfig) -> None:
+def wait_for_account(visit: Visit, config: ProviderConfig) -> None:
     """Remember in this browser whom the source has proved, until the account with their address is proved, too."""
-    mapped = groups.matching(groups.mapped_groups(config), identity.groups)
-    user = users.find_by_email(identity.email or "")
-    if user is None:
-        return
-    session[_KEY] = {
-        "at": int(time.time()),
-        "user": str(user.id),
-        "provider": identity.provider,
-        "subject": identity.subject,
-        "login": identity.login[:320],
-        "place": identity.place[:500],
-        "groups": sorted(map(str, mapped))[:_MOST_GROUPS],
-    }
+    user = users.find_by_email(visit.identity.email or "")
+    if user is not None:
+        attempts.wait_to_link(config, visit, user.id)
 
 
 def complete(user: User) -> ProviderConfig | None:
     """Join what waits in this browser with the account just signed in to; None when nothing of theirs waits."""
-    waiting = session.pop(_KEY, None)
-    if not _is_of(waiting, user):
+    visit = attempts.claim_link(user.id)
+    if visit is None:
         return None
-    config: ProviderConfig | None = g.db.find(ProviderConfig, uuid.UUID(waiting["provider"]))
-    if config is None or not config.enabled or not _is_free(user, config, waiting["subject"]):
+    identity = visit.identity
+    config: ProviderConfig | None = g.db.find(ProviderConfig, uuid.UUID(identity.provider))
+    if config is None or not config.enabled or not _is_free(user, config, identity.subject):
         return None
-    identity = ExternalIdentity(
-        provider=waiting["provider"], subject=waiting["subject"], login=waiting["login"], place=waiting["place"]
-    )
-    links.link(user, identity)
-    session["provider"] = waiting["provider"]  # the login session that begins now is vouched for by it, too
-    ours = {group.id for group in groups.mapped_groups(config)}
-    groups.add_memberships({user.id: ours & set(map(uuid.UUID, waiting["groups"]))})
+    links.link(user, identity, config)
+    session["provider"] = identity.provider  # the login session that begins now is vouched for by it, too
+    provider_sessions.begin(config, visit.session)
+    groups.set_memberships(config, user, identity.groups)
     return config
 
 
 def connect(user: User, identity: ExternalIdentity, config: ProviderConfig) -> None:
     """Join the signed-in user with the person whom the source has just proved. Raises NotAllowed."""
     if not _is_free(user, config, identity.subject):
-        raise NotAllowed(_("That account of the directory, or yours, is connected with another one already."))
-    links.link(user, identity)
+        raise NotAllowed(_("That account there, or yours, is connected with another one already."))
+    links.link(user, identity, config)
     groups.set_memberships(config, user, identity.groups)
+
+
+def disconnect(user: User, config: ProviderConfig) -> None:
+    """Let a web source sign the user in no more. Raises NotAllowed for their last way in."""
+    linked = links.links_of(user.id)
+    if not config.is_web or all(other.id != config.id for _link, other in linked):
+        raise NotAllowed(_("Your account is not connected with that."))
+    if enforcement.required_source(user.email) == str(config.id) and not enforcement.is_break_glass(user.id):
+        raise NotAllowed(_("People with your address sign in with %(source)s.", source=config.label))
+    others = [other for _link, other in linked if other.id != config.id and other.enabled]
+    if not others and not user.password and not any(passkey.usage == "first" for passkey in user.webauthn):
+        raise NotAllowed(
+            _("It is your only way in. Set a password first: sign out and choose “Forgot your password?”.")
+        )
+    groups.set_memberships(config, user, ())
+    links.unlink(user.id, config.id)
 
 
 def connect_for(user: User, identity: ExternalIdentity, config: ProviderConfig, *, actor: Identity | None) -> None:
@@ -80,10 +78,6 @@ def tell(config: ProviderConfig) -> None:
     flash(
         _("Your account is connected with %(source)s. Sign in with that from now on.", source=config.label), "success"
     )
-
-
-def _is_of(waiting: Any, user: User) -> bool:
-    return isinstance(waiting, dict) and waiting["user"] == str(user.id) and time.time() - waiting["at"] < GOOD_FOR
 
 
 def _is_free(user: User, config: ProviderConfig, subject: str) -> bool:

@@ -6,35 +6,39 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import g, has_request_context
+from flask_babel import gettext as _
 from sqlalchemy import delete, func, or_, select
 
-from auth import sessions
+from auth import enforcement, sessions
 from auth.mail import LONGEST_ADDRESS
-from auth.models import User
+from auth.models import LoginSession, User
 from auth.providers.base import ExternalIdentity
 from auth.providers.ldap.names import fold
-from auth.providers.models import LinkedIdentity, ProviderConfig
+from auth.providers.models import WEB_KINDS, LinkedIdentity, ProviderConfig
 from tenants.db import now
+
+_OF_LINK = (ProviderConfig.tenant_id == LinkedIdentity.tenant_id) & (ProviderConfig.id == LinkedIdentity.provider_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What is known of a login name: the ids of the providers that an account of that name belongs to."""
+    """What is known of a login name: the ids of the directories that an account of that name belongs to."""
 
     by_address: frozenset[str]
     """Providers of the one user with that e-mail address."""
     by_name: frozenset[str]
     """Providers at which somebody has that user name."""
     is_local: bool
-    """Whether there is a user with that address whom no other source vouches for."""
+    """Whether there is a user with that address whom no directory vouches for."""
 
 
 def account_of(login: str) -> Account:
     """What the bound tenant knows of a login name: an e-mail address or a user name at a source."""
     login = login.strip()[:LONGEST_ADDRESS]
     rows = g.db.execute(
-        select(User.id, func.lower(User.email) == func.lower(login), LinkedIdentity.provider_id)
+        select(User.id, func.lower(User.email) == func.lower(login), ProviderConfig.id)
         .outerjoin(LinkedIdentity, (LinkedIdentity.tenant_id == User.tenant_id) & (LinkedIdentity.user_id == User.id))
+        .outerjoin(ProviderConfig, _OF_LINK & ProviderConfig.kind.not_in(WEB_KINDS))
         .where(or_(func.lower(User.email) == func.lower(login), LinkedIdentity.login == fold(login)))
     ).all()
     addressed = [row for row in rows if row[1]]
@@ -46,8 +50,12 @@ def account_of(login: str) -> Account:
 
 
 def users_called(login: str) -> Sequence[User]:
-    """The users who have that user name at a source: several, if several sources know the name."""
-    named = select(LinkedIdentity.user_id).where(LinkedIdentity.login == fold(login[:LONGEST_ADDRESS]))
+    """The users who have that user name at a directory: several, if several directories know the name."""
+    named = (
+        select(LinkedIdentity.user_id)
+        .join(ProviderConfig, _OF_LINK)
+        .where(LinkedIdentity.login == fold(login[:LONGEST_ADDRESS]), ProviderConfig.kind.not_in(WEB_KINDS))
+    )
     users: Sequence[User] = g.db.scalars(select(User).where(User.id.in_(named))).all()
     return users
 
@@ -67,9 +75,19 @@ def links_of(user_id: uuid.UUID) -> Sequence[tuple[LinkedIdentity, ProviderConfi
     return [(link, config) for config, link in sources_of(user_id) if link is not None]
 
 
+def directories_of(user_id: uuid.UUID) -> Sequence[tuple[LinkedIdentity, ProviderConfig]]:
+    """The directories among them: whoever belongs to one has no other first factor."""
+    return [(link, config) for link, config in links_of(user_id) if not config.is_web]
+
+
+def verifiers_of(user_id: uuid.UUID) -> Sequence[ProviderConfig]:
+    """The enabled sources at which the user can be made to sign in anew: those of OpenID Connect."""
+    return [config for _link, config in links_of(user_id) if config.enabled and config.kind == "oidc"]
+
+
 def is_of(account: str, user_id: str) -> bool:
     """Whether "PROVIDER SUBJECT" names somebody whom that provider vouches for as being the user."""
-    provider, _, subject = account.partition(" ")
+    provider, _space, subject = account.partition(" ")
     found = find_link(provider, subject)
     g.db.release()
     return found is not None and str(found.user_id) == user_id
@@ -90,25 +108,39 @@ def sources_of(user_id: uuid.UUID) -> Sequence[tuple[ProviderConfig, LinkedIdent
     return [(config, link) for config, link in rows]
 
 
-def is_linked(user_id: uuid.UUID) -> bool:
-    """Whether another source than our own database vouches for the user: then only it does."""
-    return g.db.scalar(select(LinkedIdentity.id).where(LinkedIdentity.user_id == user_id).limit(1)) is not None
+def directory_of(user_id: uuid.UUID) -> str:
+    """The name of the first directory that vouches for the user; empty when none does."""
+    return next((config.label for _link, config in directories_of(user_id)), "")
 
 
-def source_of(user_id: uuid.UUID) -> str:
-    """The name of the first source that vouches for the user; empty for our own accounts."""
-    return next((config.label for _link, config in links_of(user_id)), "")
+def sole_source_of(user: User) -> str:
+    """The name of what alone signs the user in: their directory, or the source that is enforced for their address.
+
+    Empty for everybody else; and for the owner who is named to get in whatever happens.
+    """
+    required = enforcement.required_source(user.email)
+    if required is not None and not enforcement.is_break_glass(user.id):
+        return label_of(required)
+    return directory_of(user.id)
 
 
-def link(user: User, identity: ExternalIdentity) -> LinkedIdentity:
-    """Let the source vouch for the user from now on; their own password counts no more, and is forgotten.
+def label_of(provider_id: str) -> str:
+    """The name of a source for people; a word for one that is gone."""
+    config = g.db.find(ProviderConfig, uuid.UUID(provider_id)) if provider_id else None
+    return config.label if config is not None else str(_("another source"))
 
-    So are the login sessions that it has opened, but the calling browser's.
+
+def link(user: User, identity: ExternalIdentity, config: ProviderConfig) -> LinkedIdentity:
+    """Let the source vouch for the user from now on.
+
+    If it is a directory, their own password counts no more, and is forgotten; so are the login sessions that it has
+    opened, but the calling browser's. A web source stands beside it, until it is enforced.
     """
     row = LinkedIdentity(**as_row(user.id, identity))
     g.db.add(row)
-    user.password = None
-    sessions.end_all(user.id, but_current=has_request_context())
+    if not config.is_web:
+        user.password = None
+        sessions.end_all(user.id, but_current=has_request_context())
     return row
 
 
@@ -136,5 +168,5 @@ def unlink(user_id: uuid.UUID, provider_id: uuid.UUID) -> bool:
     found = g.db.execute(
         delete(LinkedIdentity).where(LinkedIdentity.user_id == user_id, LinkedIdentity.provider_id == provider_id)
     )
-    sessions.end_all(user_id)
+    g.db.execute(delete(LoginSession).where(LoginSession.user_id == user_id, LoginSession.provider == str(provider_id)))
     return bool(found.rowcount)

@@ -13,9 +13,9 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
 from structlog import get_logger
 
-from auth import groups, links, users
+from auth import enforcement, groups, links, users
 from auth.errors import LinkNeeded, SignInRefused, WrongCredentials
-from auth.mail import LONGEST_ADDRESS
+from auth.mail import LONGEST_ADDRESS, normal_domain
 from auth.models import User
 from auth.providers.base import ExternalIdentity
 from auth.providers.database import DatabaseProvider
@@ -56,20 +56,22 @@ def user_for(identity: ExternalIdentity, config: ProviderConfig | None = None) -
         raise WrongCredentials
     link = links.find_link(identity.provider, identity.subject) or _welcome(identity, config)
     user: User = g.db.get_one(User, (g.tenant.id, link.user_id))
-    refresh(user, link, identity)
+    refresh(user, link, identity, config)
     groups.set_memberships(config, user, identity.groups)
     return user
 
 
-def create_linked(identity: ExternalIdentity) -> User:
+def create_linked(identity: ExternalIdentity, config: ProviderConfig) -> User:
     """Make the user whom a source vouches for. Raises ValueError for an unusable or taken e-mail address."""
     user = users.create_user(identity.email or "", identity.name or identity.login, confirmed=identity.email_vouched)
     user.locale = _offered(identity.locale)
-    links.link(user, identity)
+    links.link(user, identity, config)
     return user
 
 
-def create_many(people: Sequence[ExternalIdentity]) -> tuple[list[tuple[uuid.UUID, ExternalIdentity]], list[str]]:
+def create_many(
+    people: Sequence[ExternalIdentity], config: ProviderConfig
+) -> tuple[list[tuple[uuid.UUID, ExternalIdentity]], list[str]]:
     """Make the users whom a source vouches for, many at once.
 
     Gives back the ids of those made, and the addresses of those not made because an account has theirs already, or
@@ -84,19 +86,25 @@ def create_many(people: Sequence[ExternalIdentity]) -> tuple[list[tuple[uuid.UUI
             _insert(User, [_as_user(user_id, person) for user_id, person in made])
             _insert(LinkedIdentity, [links.as_row(user_id, person) for user_id, person in made])
     except IntegrityError:
-        made = [(user.id, person) for _id, person in made if (user := _made_alone(person)) is not None]
+        made = [(user.id, person) for _id, person in made if (user := _made_alone(person, config)) is not None]
     ids = {person.subject for _id, person in made}
     return made, [person.email or person.place for person in people if person.subject not in ids]
 
 
-def refresh(user: User, link: LinkedIdentity, identity: ExternalIdentity) -> None:
-    """Give the user the name and address that the source has now; one who had departed is back."""
+def refresh(user: User, link: LinkedIdentity, identity: ExternalIdentity, config: ProviderConfig) -> None:
+    """Give the user the name and address that the source has now; one who had departed is back.
+
+    A web source only of an account that lives there: that has no password, and no other source.
+    """
     links.note_seen(link, identity)
+    if config.is_web and (user.password is not None or len(links.links_of(user.id)) > 1):
+        return
     if identity.name and user.name != identity.name[: users.LONGEST_NAME]:
         user.name = identity.name[: users.LONGEST_NAME]
     if user.locale is None and (locale := _offered(identity.locale)):
         user.locale = locale
-    if identity.email and identity.email.casefold() != user.email.casefold():
+    moved = identity.email and identity.email.casefold() != user.email.casefold()
+    if moved and _may_bring(identity, config) and (identity.email_vouched or not config.is_web):
         _move(user, identity)
     if link.departed_at is not None and not identity.disabled:
         link.departed_at = None
@@ -118,8 +126,8 @@ def preview(identity: ExternalIdentity, config: ProviderConfig) -> Preview:
         return Preview(user.email, "known" if comes_in else "refused", named, given)
     address = _usable(identity.email)
     if address and users.find_by_email(address) is not None:
-        return Preview(address, "link-needed", named, given)
-    if address and config.creates_users != "never":
+        return Preview(address, "link-needed" if _may_link(identity, config) else "refused", named, given)
+    if address and config.creates_users != "never" and _may_bring(identity, config):
         return Preview(address, "created", named, given)
     return Preview(None, "refused", named, given)
 
@@ -127,20 +135,40 @@ def preview(identity: ExternalIdentity, config: ProviderConfig) -> Preview:
 def _welcome(identity: ExternalIdentity, config: ProviderConfig) -> LinkedIdentity:
     """The link of somebody whom the source vouches for the first time."""
     address = _usable(identity.email)
-    if address and users.find_by_email(address) is not None:
+    if address and users.find_by_email(address) is not None and _may_link(identity, config):
         raise LinkNeeded(_("There is an account with your e-mail address already."))
-    if config.creates_users == "never":
+    if config.creates_users == "never" or (config.is_web and not _may_bring(identity, config)):
         raise SignInRefused(_("You have no account here yet. Ask an administrator of your workspace."))
     if not address:
         raise SignInRefused(_("The company directory has no e-mail address of you. Ask its administrators."))
-    made = _made_alone(identity)
+    if config.is_web and users.find_by_email(address) is not None:  # an address that nobody has verified matches nobody
+        raise SignInRefused(_("You have no account here yet. Ask an administrator of your workspace."))
+    made = _made_alone(identity, config)
     # If it was not made here, somebody has made it in this moment: the same person in another tab, or a sync.
     link = links.find_link(identity.provider, identity.subject)
     if link is None:
         raise LinkNeeded(_("There is an account with your e-mail address already."))
     if made is not None:
         log.info("user created", provider=config.name, email=address)
+        if made.confirmed_at is None:
+            users.send_confirmation(made)
     return link
+
+
+def _may_link(identity: ExternalIdentity, config: ProviderConfig) -> bool:
+    """Whether the address may lead to an account that has it: of a web source, only a verified one."""
+    return not config.is_web or (identity.email_vouched and config.rehearsed_at is not None)
+
+
+def _may_bring(identity: ExternalIdentity, config: ProviderConfig) -> bool:
+    """Whether the source may bring that address here.
+
+    A directory may; a web source, once it was rehearsed, within those of its domains that the tenant has proved.
+    """
+    if not config.is_web:
+        return True
+    domain = normal_domain((identity.email or "").rpartition("@")[2])
+    return config.rehearsed_at is not None and domain in config.domains and domain in enforcement.held_domains("proved")
 
 
 def _as_user(user_id: uuid.UUID, identity: ExternalIdentity) -> dict[str, Any]:
@@ -158,10 +186,10 @@ def _insert(model: type[Any], rows: list[dict[str, Any]]) -> None:
         g.db.execute(insert(model), rows)
 
 
-def _made_alone(identity: ExternalIdentity) -> User | None:
+def _made_alone(identity: ExternalIdentity, config: ProviderConfig) -> User | None:
     try:
         with g.db.begin_nested():
-            user = create_linked(identity)
+            user = create_linked(identity, config)
             g.db.flush()
             return user
     except (IntegrityError, ValueError):

@@ -11,9 +11,9 @@ from typing import Any
 from flask import g
 from pydantic import SecretStr
 
-from auth.errors import Busy
+from auth.errors import Busy, InvalidProvider
 from auth.providers import configs
-from auth.providers.ldap import LdapProvider
+from auth.providers.ldap import LdapConfiguration, LdapProvider
 from auth.providers.ldap.faults import DirectoryFault
 from auth.providers.ldap.rehearsal import Rehearsal, Step
 from auth.providers.ldap.rehearsal import rehearse as rehearse_directory
@@ -129,6 +129,8 @@ def rehearse_unsaved(
 ) -> Result:
     """The same with a configuration that is not saved yet. Raises InvalidProvider and Busy."""
     configuration = configs.validate(kind, settings)
+    if not isinstance(configuration, LdapConfiguration):
+        raise InvalidProvider("kind: a web source is rehearsed at its test address, by signing in there")
     # The same servers are the same source, whose accounts are counted together.
     id = uuid.uuid5(g.tenant.id, " ".join(configuration.servers))
     config = ProviderConfig(id=id, name="new", label="new", kind=kind, creates_users="sign-in")

@@ -4,20 +4,23 @@ A user who belongs to a directory is vouched for by it alone: neither another di
 in its place, be it down or be the password wrong.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from flask import current_app, g
+from flask import current_app, g, request, session, url_for
+from flask_babel import gettext as _
 
 from auth import links
-from auth.breakers import Breakers, Paused
+from auth.breakers import in_turn
 from auth.errors import SourceUnavailable, WrongCredentials
+from auth.identity import current_user
+from auth.mail import normal_domain
 from auth.models import User
 from auth.providers.base import ExternalIdentity
-from auth.providers.configs import normal_domain
 from auth.providers.models import ProviderConfig
 from auth.providers.registry import DATABASE, list_configs, provider_of
+from auth.redirects import back_to
 from auth.throttle import Attempt
 
 
@@ -36,10 +39,6 @@ class Route:
     sources: Sequence[ProviderConfig | None]
     owners: frozenset[str]
     """Ids of the sources that an account of that name belongs to."""
-
-
-# Of one tenant's sign-ins, whatever its sources: it keeps no more of a process's threads than one source may.
-_tenants = Breakers()
 
 
 def prove(login: str, password: str, attempt: Attempt) -> Proof:
@@ -70,26 +69,13 @@ def _ask(config: ProviderConfig | None, login: str, password: str, attempt: Atte
     if config is None:
         return DATABASE.authenticate(login, password, count=attempt.count)
     provider = provider_of(config)
-    with _in_turn():
+    with in_turn(g.tenant.id):
         return provider.authenticate(login, password, count=attempt.count)
-
-
-@contextmanager
-def _in_turn() -> Iterator[None]:
-    try:
-        with _tenants.of(g.tenant.id).attempt(_Never):
-            yield
-    except Paused:
-        raise SourceUnavailable("too many sign-ins of this tenant wait for its sources") from None
-
-
-class _Never(Exception):
-    """What no attempt raises: a tenant's sources fail each by itself."""
 
 
 def prove_again(user: User, password: str, attempt: Attempt) -> Proof:
     """Whom the password proves, by a source that vouches for the user already. Raises what `prove` raises."""
-    linked = links.links_of(user.id)
+    linked = links.directories_of(user.id)
     if not linked:
         return Proof(DATABASE.authenticate(user.email, password, count=attempt.count), None)
     asked = [(config, link.subject, link.login or user.email) for link, config in linked if config.enabled]
@@ -98,7 +84,7 @@ def prove_again(user: User, password: str, attempt: Attempt) -> Proof:
     for config, subject, login in asked:
         try:
             provider = provider_of(config)
-            with _in_turn():
+            with in_turn(g.tenant.id):
                 identity = provider.authenticate_again(subject, login, password, count=attempt.count)
             return Proof(identity, config)
         except WrongCredentials:
@@ -108,14 +94,44 @@ def prove_again(user: User, password: str, attempt: Attempt) -> Proof:
     raise unavailable or WrongCredentials
 
 
-def describe_sign_in() -> dict[str, bool]:
+def describe_sign_in() -> dict[str, Any]:
     """What the sign-in page has to know of the tenant's sources."""
-    return {"takes_user_names": bool(list_configs(enabled_only=True))}
+    enabled = list_configs(enabled_only=True)
+    web = [config for config in enabled if config.is_web]
+    next_path = back_to(request.args.get("next"), "") or None
+    return {
+        "takes_user_names": len(web) < len(enabled),
+        # With several ways, the address says which: people need not know.
+        "email_first": any(config.domains for config in web) and request.args.get("step") != "password",
+        "login_hint": session.get("login_hint", ""),
+        "sign_in_links": [
+            {
+                "label": _("Sign in with %(source)s", source=config.label),
+                "url": url_for("sso.start", config_id=config.id, next=next_path),
+            }
+            for config in web
+        ],
+    }
+
+
+def describe_step_up() -> dict[str, Any]:
+    """What the page that asks for one more proof has to know of the caller's sources."""
+    next_path = back_to(request.args.get("next"), "") or None
+    return {
+        "has_password": current_user().password is not None or bool(links.directories_of(g.identity.user_id)),
+        "verify_links": [
+            {
+                "label": _("Confirm with %(source)s", source=config.label),
+                "url": url_for("sso.verify", config_id=config.id, next=next_path),
+            }
+            for config in links.verifiers_of(g.identity.user_id)
+        ],
+    }
 
 
 def route_of(login: str) -> Route:
     """The sources to ask about a login name."""
-    configs = list_configs(enabled_only=True)
+    configs = [config for config in list_configs(enabled_only=True) if not config.is_web]
     account = links.account_of(login)
     if account.by_address:
         return Route([config for config in configs if str(config.id) in account.by_address], account.by_address)

@@ -151,6 +151,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         wan_signin_response_form=factor_forms.PasskeyResponseForm,
     )
     security.login_context_processor(routing.describe_sign_in)
+    security.verify_context_processor(routing.describe_step_up)
     passwords.init_app(app, at_once=settings.hashes_at_once, wait_seconds=settings.hash_wait_seconds)
     for name in ("remember_token", "login", "reset", "change_email", "confirm", "us_setup", "tf_setup", "tf_validity",
                  "wan", "refresh_token"):  # fmt: skip

@@ -120,7 +120,7 @@ class Sync:
             self._refresh(known_here)
             if self._config.creates_users == "sync":
                 new = [person for person in in_use if person.subject not in known]
-                made, conflicts = create_many(new)
+                made, conflicts = create_many(new, self._config)
                 self.report.created += len(made)
                 self.report.conflicts += conflicts
                 wanted |= {user_id: groups.matching(mapped, person.groups) for user_id, person in made}
@@ -215,7 +215,7 @@ class Sync:
             user = g.db.find(User, one.user_id)
             link = g.db.find(LinkedIdentity, one.link_id)
             if user is not None and link is not None:
-                refresh(user, link, person)
+                refresh(user, link, person, self._config)
                 self.report.refreshed += 1
                 self.report.returned += one.departed
         seen = [one.link_id for _person, one in people]

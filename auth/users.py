@@ -88,6 +88,17 @@ def send_source_notice(user: User, source: str) -> None:
     send_mail(_("Your password is not kept here"), user.email, "security/email/source_notice", user=user, source=source)
 
 
+def send_break_glass_notice(user: User) -> None:
+    """Tell every owner that one of them came in by the way that is there for emergencies."""
+    for owner_id in roles.owners():
+        owner = g.db.find(User, owner_id)
+        if owner is not None:
+            send_mail(
+                _("Somebody signed in by the emergency way"), owner.email, "security/email/break_glass", user=owner,
+                person=user,
+            )  # fmt: skip
+
+
 def create_owner(_sender: Any, tenant: Any, owner: Mapping[str, Any]) -> None:
     """Give a new tenant its roles and its owner. Receives `tenant_created`."""
     roles.create_builtin_roles()

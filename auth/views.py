@@ -66,7 +66,7 @@ def profile() -> ResponseReturnValue:
     if not form.validate_on_submit():
         return _overview(form), 422
     user = current_user()
-    if not links.is_linked(user.id):  # a directory would write its own over it
+    if not links.directory_of(user.id):  # a directory would write its own over it
         user.name = (form.name.data or "").strip()
     user.locale = form.locale.data or None
     user.timezone = form.timezone.data or None
@@ -95,6 +95,8 @@ def connect(config_id: uuid.UUID) -> ResponseReturnValue:
     config = g.db.find(ProviderConfig, config_id)
     if config is None or not config.enabled:
         abort(404)
+    if config.is_web:
+        return redirect(url_for("sso.connect", config_id=config.id))
     form = ConnectForm()
     if form.validate_on_submit():
         try:
@@ -109,6 +111,23 @@ def connect(config_id: uuid.UUID) -> ResponseReturnValue:
             linking.tell(config)
             return redirect(url_for("account.overview"))
     return render_template("account/connect.html", form=form, provider=config)
+
+
+@bp.post("/disconnect/<uuid:config_id>")
+@signed_in
+@_fresh
+def disconnect(config_id: uuid.UUID) -> ResponseReturnValue:
+    """Sign in by that source no more."""
+    config = g.db.find(ProviderConfig, config_id)
+    if config is None or not config.is_web:
+        abort(404)
+    try:
+        linking.disconnect(current_user(), config)
+    except NotAllowed as error:
+        flash(str(error), "error")
+    else:
+        flash(_("Your account is no longer connected with %(source)s.", source=config.label), "success")
+    return redirect(url_for("account.overview"))
 
 
 @bp.get("/sessions")
@@ -147,12 +166,20 @@ def end_all_sessions() -> ResponseReturnValue:
 def _overview(form: ProfileForm) -> str:
     user = current_user()
     sources = links.sources_of(user.id)
-    linked = [{"label": config.label, "place": link.place} for config, link in sources if link is not None]
+    linked = [
+        {"label": config.label, "place": link.place}
+        for config, link in sources
+        if link is not None and not config.is_web
+    ]
     return render_template(
         "account/overview.html",
         profile_form=form,
         linked=linked,
-        connectable=[config for config, _link in sources if config.enabled and not linked],
+        identities=[(config, link) for config, link in sources if link is not None and config.is_web],
+        connectable=[
+            config for config, link in sources if config.enabled and link is None and (config.is_web or not linked)
+        ],
+        has_password=user.password is not None,
         second_factor=bool(user.tf_primary_method),
         recovery_codes_left=len(user.mf_recovery_codes or ()),
         passkeys=user.webauthn,

@@ -1,12 +1,29 @@
 """What every source of identity is: immutable, and stateless between two attempts."""
 
 import abc
+import enum
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
+
+from flask_babel.speaklater import LazyString
 
 from auth.errors import SourceUnavailable, WrongCredentials
 
-__all__ = ["ExternalIdentity", "PasswordProvider", "Provider", "SourceUnavailable", "WrongCredentials"]
+__all__ = ["Explained", "ExternalIdentity", "PasswordProvider", "Provider", "SourceUnavailable", "WrongCredentials"]
+
+
+class Explained(enum.StrEnum):
+    """Base of the faults of a kind of source: a name for programs, and what it means for people."""
+
+    explanation: LazyString
+
+    def __new__(cls, value: str, explanation: LazyString) -> Self:
+        """Keep the explanation beside the value."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.explanation = explanation
+        return member
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,21 +4,31 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from cryptography.fernet import InvalidToken
 from flask import g
 from flask_babel import gettext as _
 from pydantic import ValidationError
 from sqlalchemy import delete, func, select
 
-from auth import groups, roles
+from auth import enforcement, events, groups, roles
 from auth.errors import InvalidProvider, NotAllowed, UnknownProvider
 from auth.identity import Identity
-from auth.models import LoginSession
+from auth.mail import normal_domain
+from auth.models import LoginSession, User
 from auth.permissions import AccessPermission
-from auth.providers.ldap import LdapConfiguration, LdapProvider
+from auth.providers.ldap import LdapConfiguration
 from auth.providers.models import LinkedIdentity, ProviderConfig
-from auth.providers.registry import list_configs, seal_secret
+from auth.providers.oauth import OAuth2Configuration, OidcConfiguration, PlatformConfiguration
+from auth.providers.registry import list_configs, open_secret, platform_providers, seal_secret
+from tenants.db import now
 
-KINDS: Mapping[str, type[LdapConfiguration]] = {LdapProvider.kind: LdapConfiguration}
+Configuration = LdapConfiguration | OidcConfiguration | OAuth2Configuration | PlatformConfiguration
+KINDS: Mapping[str, type[Configuration]] = {
+    "ldap": LdapConfiguration,
+    "oidc": OidcConfiguration,
+    "oauth2": OAuth2Configuration,
+    "platform": PlatformConfiguration,
+}
 """What each kind of source takes as settings."""
 CREATES_USERS = ("sign-in", "sync", "never")
 """When a source may make users: at their first sign-in, then and by sync, or never."""
@@ -39,15 +49,21 @@ def get_config(name: str) -> ProviderConfig:
     return config
 
 
-def validate(kind: str, settings: Mapping[str, Any]) -> LdapConfiguration:
+def validate(kind: str, settings: Mapping[str, Any]) -> Configuration:
     """The settings as that kind of source takes them. Raises InvalidProvider that names every faulty one."""
     if kind not in KINDS:
         raise InvalidProvider(f"no kind of provider '{kind}'; there are {', '.join(KINDS)}")
     try:
-        return KINDS[kind].model_validate(dict(settings))
+        configuration = KINDS[kind].model_validate(dict(settings))
     except ValidationError as error:
         faults = error.errors(include_input=False, include_url=False)
         raise InvalidProvider("; ".join(_describe(fault) for fault in faults)) from None
+    if isinstance(configuration, PlatformConfiguration) and configuration.platform not in platform_providers():
+        offered = ", ".join(platform_providers()) or "none"
+        raise InvalidProvider(
+            f"platform: this installation does not offer '{configuration.platform}'; it has {offered}"
+        )
+    return configuration
 
 
 def add_provider(
@@ -89,11 +105,7 @@ def change_provider(config: ProviderConfig, *, actor: Identity | None, **changes
     would decide about people with more rights, and InvalidProvider.
     """
     check_may_change(config, actor=actor)
-    if (settings := changes.pop("settings", None)) is not None:
-        wanted = validate(config.kind, settings).model_dump(mode="json")
-        if config.secret is not None and changes.get("secret") is None and _leads_elsewhere(config.settings, wanted):
-            raise InvalidProvider("secret: give the password again, for it would go to another server from now on")
-        config.settings = wanted
+    _change_settings(config, changes.pop("settings", None), changes.pop("secret", None))
     if (domains := changes.pop("domains", None)) is not None:
         config.domains = _checked_domains(config, domains)
     if changes.get("creates_users", "never") not in CREATES_USERS:
@@ -102,17 +114,17 @@ def change_provider(config: ProviderConfig, *, actor: Identity | None, **changes
         raise InvalidProvider("most_departures: a share in per cent, 0 to 100")
     if not 1 <= len(changes.get("label", "x").strip()) <= 100:
         raise InvalidProvider("label: 1 to 100 characters")
-    if (secret := changes.pop("secret", None)) is not None:
-        g.db.flush()  # it is encrypted for the row's id
-        config.secret = seal_secret(config, secret) if secret else None
     for name, value in changes.items():
         setattr(config, name, value)
     g.db.flush()
+    enforcement.publish()
 
 
-def enable_provider(config: ProviderConfig, *, actor: Identity | None) -> None:
-    """Ask the source from the next sign-in on. Raises NotAllowed."""
+def enable_provider(config: ProviderConfig, *, actor: Identity | None, untried: bool = False) -> None:
+    """Ask the source from the next sign-in on. Raises NotAllowed, and InvalidProvider for an untried web source."""
     check_may_change(config, actor=actor)
+    if config.is_web and config.rehearsed_at is None and not untried:
+        raise InvalidProvider(f"'{config.name}' is provisional: rehearse a sign-in first, at its test address")
     config.enabled = True
 
 
@@ -122,6 +134,7 @@ def disable_provider(config: ProviderConfig, *, actor: Identity | None, end_sess
     Whoever is signed in stays so unless `end_sessions`. Raises NotAllowed.
     """
     check_may_change(config, actor=actor)
+    _check_not_enforced(config)
     config.enabled = False
     return _end_sessions(config) if end_sessions else 0
 
@@ -133,11 +146,49 @@ def remove_provider(config: ProviderConfig, *, actor: Identity | None) -> int:
     Raises NotAllowed.
     """
     check_may_change(config, actor=actor)
+    _check_not_enforced(config)
     _end_sessions(config)
     groups.drop_origin(config.origin)
     linked: int = g.db.execute(delete(LinkedIdentity).where(LinkedIdentity.provider_id == config.id)).rowcount
     g.db.execute(delete(ProviderConfig).where(ProviderConfig.id == config.id))
     return linked
+
+
+def enforce_provider(config: ProviderConfig, break_glass: User, *, actor: Identity | None) -> None:
+    """Have the people of the source's proved domains sign in through it alone, from their next request on.
+
+    `break_glass` is the owner who gets in by their own password or passkey all the same, should the source be down.
+    Raises NotAllowed, and InvalidProvider while that would lock people out.
+    """
+    check_may_change(config, actor=actor)
+    held = set(config.domains) & enforcement.held_domains()
+    for missing, said in (
+        (not config.is_web, "only a web source can be enforced: a directory is for its people already"),
+        (not config.enabled, "it is switched off"),
+        (config.rehearsed_at is None, "it is provisional: rehearse a sign-in first, at its test address"),
+        (config.admin_seen_at is None, "no administrator has signed in through it with its present settings"),
+        (not held, "none of its domains is proved to be yours: add one, and its TXT record"),
+        (not roles.is_owner(break_glass.id) or not break_glass.active, f"{break_glass.email} is no active owner"),
+        (
+            not break_glass.password and not break_glass.webauthn,
+            f"{break_glass.email} has neither a password nor a passkey of their own to get in with",
+        ),
+    ):
+        if missing:
+            raise InvalidProvider(f"'{config.name}' cannot be enforced: {said}")
+    config.enforced_at = now()
+    g.db.flush()
+    enforcement.publish(break_glass=break_glass.id)
+    events.record("sign-in enforced", provider_id=config.id, detail=", ".join(sorted(held)))
+
+
+def relax_provider(config: ProviderConfig, *, actor: Identity | None) -> None:
+    """Let the people of the source's domains sign in by other ways, too. Raises NotAllowed."""
+    check_may_change(config, actor=actor)
+    config.enforced_at = None
+    g.db.flush()
+    enforcement.publish()
+    events.record("sign-in no longer enforced", provider_id=config.id)
 
 
 def check_may_manage(actor: Identity | None) -> None:
@@ -164,9 +215,40 @@ def _end_sessions(config: ProviderConfig) -> int:
     return ended
 
 
-def _leads_elsewhere(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    """Whether the service account's password would be shown to somebody who has not seen it yet."""
-    return any(before.get(name) != after[name] for name in ("servers", "insecure", "ca_bundle", "bind_dn"))
+def _check_not_enforced(config: ProviderConfig) -> None:
+    if config.enforced_at is not None:
+        raise InvalidProvider(f"'{config.name}' is enforced: its people could not sign in any more. Relax it first")
+
+
+def _change_settings(config: ProviderConfig, settings: Mapping[str, Any] | None, secret: str | None) -> None:
+    if settings is None and secret is None:
+        return
+    configuration = validate(config.kind, config.settings if settings is None else settings)
+    wanted = configuration.model_dump(mode="json")
+    if config.secret is not None and secret is None:
+        if any(config.settings.get(name) != wanted[name] for name in configuration.secret_goes_by):
+            raise InvalidProvider("secret: give it again, for it would be shown to another server from now on")
+        given: str | None = _opened(config)
+    else:
+        given = secret
+    try:
+        configuration.check_secret(given)
+    except ValueError as error:
+        raise InvalidProvider(str(error)) from None
+    if config.is_web:  # provisional again
+        config.rehearsed_at = config.admin_seen_at = None
+    config.settings = wanted
+    if secret is not None:
+        g.db.flush()  # it is encrypted for the row's id
+        config.secret = seal_secret(config, secret) if secret else None
+
+
+def _opened(config: ProviderConfig) -> str:
+    try:
+        secret = open_secret(config)
+    except InvalidToken:
+        raise InvalidProvider("secret: the stored one cannot be read any more; give it again") from None
+    return secret.get_secret_value() if secret else ""
 
 
 def _checked_domains(config: ProviderConfig, domains: Collection[str]) -> list[str]:
@@ -178,17 +260,6 @@ def _checked_domains(config: ProviderConfig, domains: Collection[str]) -> list[s
         if other.id != config.id and (both := set(wanted) & set(other.domains)):
             raise InvalidProvider(f"domains: '{other.name}' has {', '.join(sorted(both))} already")
     return wanted
-
-
-def normal_domain(domain: str) -> str:
-    """A domain in the one form in which domains compare: lower case, IDNA, without trailing dot."""
-    domain = domain.strip().rstrip(".").lower()
-    if len(domain) > 253:  # none: and to encode it takes quadratic time
-        return domain
-    try:
-        return domain.encode("idna").decode("ascii")
-    except UnicodeError:
-        return domain
 
 
 def _describe(fault: Any) -> str:

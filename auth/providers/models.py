@@ -10,6 +10,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from tenants.db import Base, TenantScoped, now, within_tenant
 
 LONGEST_SUBJECT = 255
+WEB_KINDS = frozenset({"oidc", "oauth2", "platform"})
+"""Kinds of source at which people sign in by their browser; the others are directories."""
 
 _HELD = text("state IN ('proved', 'warning')")
 
@@ -55,6 +57,11 @@ class ProviderConfig(TenantScoped, Base):
     def origin(self) -> str:
         """The origin of the groups and grants that this source causes."""
         return f"provider:{self.id}"
+
+    @property
+    def is_web(self) -> bool:
+        """Whether people sign in there by their browser, and not by a password typed here."""
+        return self.kind in WEB_KINDS
 
 
 class LinkedIdentity(TenantScoped, Base):

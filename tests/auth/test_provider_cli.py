@@ -143,7 +143,7 @@ def test_the_stored_password_is_not_sent_to_another_server(
 ) -> None:
     result = run(app, acme, "change", "office", "--server", "ldaps://elsewhere.example")
     assert result.exit_code == 1
-    assert "give the password again" in result.output
+    assert "give it again" in result.output
     again = run(app, acme, "change", "office", "--server", "ldaps://elsewhere.example", "--secret-stdin", input="new")
     assert again.exit_code == 0
 

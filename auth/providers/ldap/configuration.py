@@ -3,7 +3,7 @@
 import enum
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from ldap3.core.exceptions import LDAPExceptionError
 from ldap3.operation.search import parse_filter
@@ -38,6 +38,9 @@ class LdapConfiguration(BaseModel):
     """A directory's configuration, without its password. Times are seconds; text compares as LDAP compares it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    secret_goes_by: ClassVar[frozenset[str]] = frozenset({"servers", "insecure", "ca_bundle", "bind_dn"})
+    """Settings that decide to whom the password is shown."""
 
     preset: str = Field("openldap", description="Kind of server: openldap, active-directory, freeipa or 389ds.")
     servers: tuple[_Address, ...] = Field(
@@ -137,6 +140,9 @@ class LdapConfiguration(BaseModel):
         if self.group_strategy is GroupStrategy.SEARCH and not self.group_filter:
             raise ValueError("group_filter: must be given for a search of groups")
         return self
+
+    def check_secret(self, secret: str | None) -> None:
+        """Take any: who binds without a password is told so by a rehearsal."""
 
     @property
     def parsed_servers(self) -> list[Server]:

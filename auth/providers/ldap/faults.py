@@ -1,25 +1,13 @@
 """What can be wrong with a directory or its configuration, each in words that an admin understands."""
 
-import enum
-from typing import Self
-
 from flask_babel import lazy_gettext as _
-from flask_babel.speaklater import LazyString
 
 from auth.errors import SourceUnavailable
+from auth.providers.base import Explained
 
 
-class Fault(enum.StrEnum):
+class Fault(Explained):
     """A fault's name for programs, and what it means for people."""
-
-    explanation: LazyString
-
-    def __new__(cls, value: str, explanation: LazyString) -> Self:
-        """Keep the explanation beside the value."""
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.explanation = explanation
-        return member
 
     UNKNOWN_HOST = "unknown-host", _("The server's name is not known (DNS): look at the host in its address.")
     FORBIDDEN_ADDRESS = (

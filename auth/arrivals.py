@@ -1,0 +1,107 @@
+"""What becomes of somebody who has come back from a web source, by the purpose for which they were sent."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from flask import abort, current_app, flash, g, redirect, render_template, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_security import login_user, logout_user
+
+from auth import events, gate, groups, linking, links, provisioning, sessions
+from auth.errors import LinkNeeded, NotAllowed, SignInRefused, WrongCredentials
+from auth.identity import current_user
+from auth.providers import configs
+from auth.providers.models import ProviderConfig, SignInAttempt
+from auth.providers.oauth import Visit
+from auth.redirects import back_to
+from auth.refusals import explain_failure
+from tenants.db import now
+
+_MOST_SHOWN = 100
+_LONGEST_SHOWN = 500
+
+
+def arrive(attempt: SignInAttempt, config: ProviderConfig, visit: Visit) -> ResponseReturnValue:
+    """Answer the browser that has come back."""
+    if attempt.purpose == "sign-in":
+        return _sign_in(attempt, config, visit)
+    # The others are for whoever is signed in; by now that may be somebody else, or nobody.
+    if not g.identity.is_authenticated or g.identity.user_id != attempt.user_id:
+        abort(403)
+    return _OF_THE_SIGNED_IN[attempt.purpose](attempt, config, visit)
+
+
+def _sign_in(attempt: SignInAttempt, config: ProviderConfig, visit: Visit) -> ResponseReturnValue:
+    if not config.enabled:
+        abort(404)
+    try:
+        user = gate.arrive(visit, config)
+    except LinkNeeded as error:
+        flash(explain_failure(error), "info")
+        return redirect(url_for("security.login", step="password", next=attempt.next_path or None))
+    except (SignInRefused, WrongCredentials) as error:
+        events.record("single sign-on refused", provider_id=config.id, detail=visit.identity.subject, survives=True)
+        flash(explain_failure(error), "error")
+        return redirect(url_for("security.login", step="password"))
+    if g.identity.is_authenticated:
+        logout_user()  # whoever it was: the second step is for nobody who is signed in
+    # A second factor that the person has set up here is asked for, whoever vouches for the first.
+    second_step: ResponseReturnValue | None = current_app.extensions["security"].two_factor_plugins.tf_enter(
+        user, False, "sso", next_loc=attempt.next_path or None
+    )
+    if second_step is not None:
+        return second_step
+    login_user(user, authn_via=["single sign-on"])
+    return redirect(back_to(attempt.next_path, "/"))
+
+
+def _connect(attempt: SignInAttempt, config: ProviderConfig, visit: Visit) -> ResponseReturnValue:
+    try:
+        linking.connect(current_user(), visit.identity, config)
+    except NotAllowed as error:
+        flash(str(error), "error")
+    else:
+        flash(_("Your account is connected with %(source)s. You can sign in with it.", source=config.label), "success")
+    return redirect(url_for("account.overview"))
+
+
+def _verify(attempt: SignInAttempt, config: ProviderConfig, visit: Visit) -> ResponseReturnValue:
+    link = links.find_link(visit.identity.provider, visit.identity.subject)
+    if link is None or link.user_id != g.identity.user_id:
+        flash(_("That was another person than the one who is signed in here."), "error")
+        return redirect(url_for("security.verify", next=attempt.next_path or None))
+    sessions.renew()
+    session["fs_paa"] = time.time()  # when Flask-Security takes the person to have proved who they are
+    return redirect(back_to(attempt.next_path, url_for("account.overview")))
+
+
+def _rehearse(attempt: SignInAttempt, config: ProviderConfig, visit: Visit) -> ResponseReturnValue:
+    configs.check_may_change(config, actor=g.identity)
+    config.rehearsed_at = now()
+    g.db.flush()  # what would happen depends on it
+    events.record("sign-in rehearsed", user_id=g.identity.user_id, provider_id=config.id)
+    return render_template(
+        "sso/rehearsed.html",
+        provider=config,
+        person=visit.identity,
+        claims=shown(visit.claims),
+        preview=provisioning.preview(visit.identity, config),
+        known_groups={group.external_key for group in groups.mapped_groups(config)},
+    )
+
+
+def shown(claims: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Claims for people: not too many, and none too long."""
+    named = [(str(name)[:200], str(value)) for name, value in sorted(claims.items(), key=lambda item: str(item[0]))]
+    return [
+        (name, value if len(value) <= _LONGEST_SHOWN else value[:_LONGEST_SHOWN] + " …")
+        for name, value in named[:_MOST_SHOWN]
+    ]
+
+
+_OF_THE_SIGNED_IN: Mapping[str, Callable[[SignInAttempt, ProviderConfig, Visit], ResponseReturnValue]] = {
+    "connect": _connect,
+    "verify": _verify,
+    "rehearse": _rehearse,
+}

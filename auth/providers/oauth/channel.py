@@ -1,0 +1,219 @@
+"""Requests to a provider: only where they may go, in a bounded time, of bounded length.
+
+One channel is one visit: all of its requests together, name look-ups and TLS included, end within `patience`. A server
+that drips is not waited for byte by byte: when time is up, the sockets are shut down under whoever reads them.
+"""
+
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import certifi
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+
+from auth.outgoing import ForbiddenAddress, Network, UnknownHost, resolve
+from auth.providers.oauth.faults import Fault, OAuthFault, Unreachable
+
+PATIENCE = 10.0
+"""Seconds that one visit takes at most."""
+LONGEST_ANSWER = 512 * 1024
+"""Bytes of one answer, unpacked."""
+
+
+class Channel:
+    """A context manager in which a provider is asked. Not for several threads."""
+
+    def __init__(
+        self,
+        *,
+        allowed: Sequence[Network],
+        owner: str,
+        insecure: bool = False,
+        ca_bundle: str | None = None,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._allowed = allowed
+        self._owner = owner
+        self._insecure = insecure
+        self.ca_bundle = ca_bundle
+        self._ends_at = time.monotonic() + patience
+        self._sockets: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(patience, self._shut_down)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        with self._lock:
+            for twin in self._sockets:
+                twin.close()
+            self._sockets.clear()
+
+    @property
+    def remaining(self) -> float:
+        """Seconds that are left, more than none."""
+        return max(0.001, self._ends_at - time.monotonic())
+
+    def prepare(self, session: requests.Session) -> requests.Session:
+        """Have everything that a session sends go by this channel."""
+        session.trust_env = False  # no proxy, and no password of a .netrc
+        session.max_redirects = 0
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, _Adapter(self))
+        return session
+
+    def get_json(self, url: str, **options: Any) -> Any:
+        """The JSON at an address. Raises OAuthFault."""
+        with self.prepare(requests.session()) as session:
+            return self.json_of(self.send(session, "GET", url, **options))
+
+    def send(self, session: requests.Session, method: str, url: str, **options: Any) -> requests.Response:
+        """The answer to a request, whatever its status, with its body read. Raises OAuthFault."""
+        self.check_address(url)
+        options |= {"allow_redirects": False, "stream": True, "timeout": self.remaining}
+        try:
+            response = requests.Session.request(session, method, url, **options)
+            response._content = self._read(response)  # what `content` would read without a bound
+            response.raw.close()
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+            raise self._as_fault(error) from error
+        if self._ends_at <= time.monotonic():
+            raise Unreachable(Fault.TIMEOUT, url)
+        if response.is_redirect:
+            raise OAuthFault(Fault.REDIRECTED, url)
+        if response.status_code >= 500 or response.status_code == 429:
+            raise Unreachable(Fault.BUSY, f"{url} answers {response.status_code}")
+        return response
+
+    def json_of(self, response: requests.Response) -> Any:
+        """What a successful answer says. Raises OAuthFault."""
+        if response.status_code != 200:
+            raise OAuthFault(Fault.ODD_ANSWER, f"{response.url} answers {response.status_code}")
+        try:
+            return response.json()
+        except (ValueError, RecursionError):
+            raise OAuthFault(Fault.ODD_ANSWER, f"{response.url} answers no JSON") from None
+
+    def check_address(self, url: str) -> None:
+        """Raise OAuthFault for what is no web address, or one without https that may not be."""
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in ("https", "http") and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            usable = False
+        if not usable or parts.username is not None:
+            raise OAuthFault(Fault.ODD_ANSWER, "no web address")
+        if parts.scheme != "https" and not self._insecure:
+            raise OAuthFault(Fault.INSECURE, url)
+
+    def connect(self, host: str, port: int) -> socket.socket:
+        """A connection to the first address of a host that takes one. Raises Unreachable."""
+        try:
+            endpoints = resolve(host, port, allowed=self._allowed, timeout=self.remaining, owner=self._owner)
+        except ForbiddenAddress as error:
+            raise Unreachable(Fault.FORBIDDEN_ADDRESS, str(error)) from error
+        except UnknownHost as error:
+            raise Unreachable(Fault.UNKNOWN_HOST, host) from error
+        except TimeoutError as error:
+            raise Unreachable(Fault.TIMEOUT, host) from error
+        for endpoint in endpoints:
+            try:
+                made = socket.create_connection(endpoint.address[:2], timeout=self.remaining)
+            except OSError as error:
+                failure: OSError = error
+                continue
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self._lock:
+                # TLS takes the socket's descriptor for itself; a twin of it stays ours to shut the connection down by.
+                self._sockets.append(socket.socket(fileno=os.dup(made.fileno())))
+            return made
+        raise self._as_fault(failure)
+
+    def _read(self, response: requests.Response) -> bytes:
+        body = bytearray()
+        while chunk := response.raw.read(65536, decode_content=True):
+            body += chunk
+            if len(body) > LONGEST_ANSWER:
+                raise OAuthFault(Fault.TOO_LONG, response.url)
+        return bytes(body)
+
+    def _shut_down(self) -> None:
+        with self._lock:
+            for twin in self._sockets:
+                try:
+                    twin.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    continue  # it has ended by itself
+
+    def _as_fault(self, error: BaseException) -> OAuthFault:
+        if time.monotonic() >= self._ends_at or isinstance(error, requests.Timeout | TimeoutError):
+            return Unreachable(Fault.TIMEOUT, str(error))
+        if isinstance(error, requests.exceptions.SSLError | ssl.SSLError):
+            return OAuthFault(Fault.UNTRUSTED, str(error))
+        if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
+            return OAuthFault(Fault.ODD_ANSWER, str(error))
+        return Unreachable(Fault.UNREACHABLE, str(error))
+
+
+class _Adapter(HTTPAdapter):
+    """Has the connections of a session made by its channel."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        """Prepare the pools."""
+        trusted = ssl.create_default_context(cafile=certifi.where(), cadata=self._channel.ca_bundle)
+        super().init_poolmanager(*args, **options, ssl_context=trusted)
+        self.poolmanager.pool_classes_by_scheme = {
+            "http": partial(_Pool, self._channel),
+            "https": partial(_SecurePool, self._channel),
+        }
+
+
+class _Pool(HTTPConnectionPool):
+    def __init__(self, channel: Channel, *args: Any, **options: Any) -> None:
+        self.ConnectionCls = partial(_Connection, channel)  # type: ignore[assignment]  # called like the class
+        super().__init__(*args, **options)
+
+
+class _SecurePool(HTTPSConnectionPool):
+    def __init__(self, channel: Channel, *args: Any, **options: Any) -> None:
+        self.ConnectionCls = partial(_SecureConnection, channel)  # type: ignore[assignment]  # called like the class
+        super().__init__(*args, **options)
+
+
+class _Connection(HTTPConnection):
+    def __init__(self, channel: Channel, *args: Any, **options: Any) -> None:
+        self._channel = channel
+        super().__init__(*args, **options)
+
+    def _new_conn(self) -> socket.socket:
+        return self._channel.connect(self._dns_host, self.port)
+
+
+class _SecureConnection(HTTPSConnection):
+    def __init__(self, channel: Channel, *args: Any, **options: Any) -> None:
+        self._channel = channel
+        super().__init__(*args, **options)
+
+    def _new_conn(self) -> socket.socket:
+        return self._channel.connect(self._dns_host, self.port)

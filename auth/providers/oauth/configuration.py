@@ -1,0 +1,197 @@
+"""What an admin sets of a web source, validated as a whole; the presets fill in what is special about a provider."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
+
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, OKPKey, RSAKey
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from auth.providers.oauth.presets import OAUTH2_PRESETS, OIDC_PRESETS
+
+TENANT_ID = "{tenantid}"
+"""Stands in the issuer of Entra ID for the directory that the person belongs to."""
+PrivateKey = RSAKey | ECKey | OKPKey
+
+_Word = Annotated[str, StringConstraints(strip_whitespace=True, max_length=255, pattern=r"^[\x21-\x7e]*$")]
+_Address = Annotated[str, StringConstraints(strip_whitespace=True, max_length=255)]
+_Claim = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+_Words = Annotated[tuple[_Word, ...], Field(max_length=32)]
+_DIRECTORY = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class WebConfiguration(BaseModel):
+    """What OpenID Connect and plain OAuth 2 have in common, without the secret. Times are seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, hide_input_in_errors=True)
+
+    secret_goes_by: ClassVar[frozenset[str]]
+    """Settings that decide to whom the secret is shown."""
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]]
+
+    preset: str = Field("generic", description="Kind of provider, which fills in what is special about it.")
+    client_id: _Word = Field(min_length=1, description="The id that the provider has given to this workspace.")
+    client_auth: Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "none"] = Field(
+        "client_secret_basic", description="How this client proves itself: client_secret_basic, client_secret_post,"
+        " private_key_jwt (the secret is the private key, PEM) or none.",
+    )  # fmt: skip
+    key_id: _Word = Field("", description="The kid under which the provider knows the key of private_key_jwt.")
+    scopes: _Words = Field((), description="What is asked for.")
+    email_claim: _Claim = Field("email", description="Claim with the e-mail address.")
+    name_claim: _Claim = Field("name", description="Claim with the name of the person.")
+    login_claim: _Claim = Field("preferred_username", description="Claim with the user name.")
+    locale_claim: _Claim = Field("locale", description="Claim with the person's language.")
+    groups_claim: _Claim = Field("", description="Claim with the groups; nested: realm_access.roles.")
+    trust_email: bool = Field(
+        False, description="Take addresses of the workspace's proved domains for verified, whatever the provider says."
+    )
+    prompt: Literal["", "login", "consent", "select_account"] = Field("", description="What the provider shall ask.")
+    broker: bool = Field(False, description="People come back by this installation's one address, auth.<base domain>.")
+    insecure: bool = Field(False, description="Addresses without https: everybody on the way reads along.")
+    ca_bundle: str | None = Field(None, description="The authorities' certificates (PEM). Default: the usual ones.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        # What is left out, or empty, is the preset's.
+        given = {name: value for name, value in given.items() if value not in (None, "", (), [])}
+        preset = given.get("preset", "generic")
+        if not isinstance(preset, str) or preset not in cls.presets:
+            raise ValueError(f"preset: there are {', '.join(cls.presets)}")
+        return {**cls.presets[preset], **given}
+
+    @model_validator(mode="after")
+    def _check_addresses(self) -> Self:
+        for name in self.addresses:
+            _check_address(name, getattr(self, name), insecure=self.insecure)
+        return self
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The settings that are addresses of the provider."""
+        return ()
+
+    def check_secret(self, secret: str | None) -> None:
+        """Raise ValueError unless that is a secret for this configuration."""
+        if self.client_auth == "none":
+            return
+        if not secret:
+            raise ValueError("secret: must be given, unless client_auth is none")
+        if self.client_auth == "private_key_jwt":
+            private_key(secret)
+        elif len(secret) > 1024:
+            raise ValueError("secret: must have at most 1,024 characters")
+
+
+class OidcConfiguration(WebConfiguration):
+    """An OpenID Connect issuer, described by its discovery document."""
+
+    secret_goes_by = frozenset({"issuer", "insecure", "ca_bundle", "client_auth"})
+    presets = OIDC_PRESETS
+
+    issuer: _Address = Field(min_length=1, description="The issuer's address, as its tokens name it.")
+    subject_claims: Annotated[tuple[_Claim, ...], Field(min_length=1, max_length=4)] = Field(
+        ("sub",), description="The claims that together never change of a person."
+    )
+    acr_values: _Words = Field((), description="How the person has to be signed in there: one of these.")
+    max_age: int | None = Field(None, ge=0, le=31_536_000, description="Longest since the person's sign-in there.")
+    hosted_domains: _Words = Field((), description="Google: the Workspace domains whose people may come in.")
+    directory_ids: _Words = Field((), description="Entra ID: the directories (tid) whose people may come in.")
+    sign_out: bool = Field(True, description="Whether signing out here signs out there, too, where that is offered.")
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The settings that are addresses of the provider."""
+        return ("issuer",)
+
+    @field_validator("directory_ids")
+    @classmethod
+    def _check_directories(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_DIRECTORY.fullmatch(one) for one in value):
+            raise ValueError("must be ids such as 9122040d-6c67-4c5b-b112-36a304b66dad, in lower case")
+        return value
+
+    @model_validator(mode="after")
+    def _check_whole(self) -> Self:
+        if "openid" not in self.scopes:
+            raise ValueError("scopes: openid has to be among them; without it a provider is of the kind oauth2")
+        if TENANT_ID in self.issuer and not self.directory_ids:
+            raise ValueError("directory_ids: must say which directories' people may come in, or everybody could")
+        return self
+
+
+class OAuth2Configuration(WebConfiguration):
+    """A provider of plain OAuth 2: it says who somebody is at an address of its own."""
+
+    secret_goes_by = frozenset({"token_endpoint", "insecure", "ca_bundle", "client_auth"})
+    presets = OAUTH2_PRESETS
+
+    authorization_endpoint: _Address = Field(min_length=1, description="Where people are sent to sign in.")
+    token_endpoint: _Address = Field(min_length=1, description="Where the code is redeemed.")
+    userinfo_endpoint: _Address = Field(min_length=1, description="Where the provider says who the person is.")
+    emails_endpoint: _Address = Field("", description="GitHub: where it lists addresses; the primary verified counts.")
+    subject_claim: _Claim = Field(min_length=1, description="What never changes of a person there.")
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The settings that are addresses of the provider."""
+        wanted = ("authorization_endpoint", "token_endpoint", "userinfo_endpoint")
+        return (*wanted, "emails_endpoint") if self.emails_endpoint else wanted
+
+    @property
+    def issuer(self) -> str:
+        """What the people of this provider are known under, beside what never changes of each."""
+        return "{0.scheme}://{0.netloc}".format(urlsplit(self.userinfo_endpoint))
+
+    @model_validator(mode="after")
+    def _check_whole(self) -> Self:
+        if "openid" in self.scopes:
+            raise ValueError("scopes: openid needs an issuer, whose tokens can be verified: use the kind oidc")
+        return self
+
+
+class PlatformConfiguration(BaseModel):
+    """A provider that this installation offers to its tenants; its client is the operators'."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    secret_goes_by: ClassVar[frozenset[str]] = frozenset()
+
+    platform: _Word = Field(min_length=1, description="Its name in SAAS_PLATFORM_PROVIDERS.")
+    hosted_domains: _Words = Field((), description="Google: the Workspace domains whose people may come in.")
+    directory_ids: _Words = Field((), description="Microsoft: the directories (tid) whose people may come in.")
+    groups_claim: _Claim = Field("", description="Claim with the groups.")
+
+    def check_secret(self, secret: str | None) -> None:
+        """Raise ValueError for a secret: there is none of the tenant's."""
+        if secret:
+            raise ValueError("secret: a provider of the platform has none of yours")
+
+
+def private_key(pem: str) -> PrivateKey:
+    """The private key in a text. Raises ValueError."""
+    for kind in (RSAKey, ECKey, OKPKey):
+        try:
+            key = kind.import_key(pem)
+        except (ValueError, TypeError, JoseError):
+            continue
+        if key.is_private:
+            return key
+    raise ValueError("secret: must be a private key (PEM, without a password) for private_key_jwt")
+
+
+def _check_address(name: str, address: str, *, insecure: bool) -> None:
+    try:
+        parts = urlsplit(address)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    plain = not (parts.query or parts.fragment or parts.username) if host else False
+    if not host or not plain or parts.scheme not in ("https", "http") or not address.isascii():
+        raise ValueError(f"{name}: must be an address such as https://login.example.com, without query and fragment")
+    if parts.scheme == "http" and not insecure:
+        raise ValueError(f"{name}: must begin with https:// (insecure allows http://, for trying on one machine)")
