@@ -19,6 +19,7 @@ from auth import (
     views,
 )
 from auth.permissions import Catalogue, enforce
+from auth.providers.registry import check_platform_providers
 from config.settings import Settings
 from tenants.signals import tenant_created, tenant_opening, tenant_unbound
 
@@ -34,6 +35,7 @@ class Auth:
     def init_app(self, app: Flask, settings: Settings) -> None:
         """Set up identity on `app`, after `Tenants`: its hooks need the tenant that those have bound."""
         app.extensions["auth"] = self
+        check_platform_providers(settings.platform_providers)
         tenant_opening.connect(sessions.ask_with_opening, app)
         tenant_unbound.connect(identity.forget_identity, app)
         tenant_created.connect(users.create_owner, app)

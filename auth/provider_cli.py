@@ -1,4 +1,4 @@
-"""`flask --app saas providers ...`: the directories of a tenant, named by --tenant."""
+"""`flask --app saas providers ...`: the identity sources of a tenant, named by --tenant."""
 
 import dataclasses
 import json
@@ -10,18 +10,20 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 
-from auth import groups, linking, rehearsals
+from auth import descriptions, groups, linking, rehearsals
 from auth import users as users_service
 from auth.cli import in_tenant
 from auth.errors import SourceUnavailable, WrongCredentials
+from auth.provider_options import check_kind, policy_options, read_secret, settings_options
 from auth.providers import configs
-from auth.providers.ldap import LdapConfiguration
 from auth.providers.models import ProviderConfig
 from auth.providers.registry import list_configs, provider_of
 from auth.sync import Report, Sync
 from tenants.cli import as_json, read_password
 
-providers = AppGroup("providers", help="Connect a tenant's directories: add, test, enable, map groups, sync.")
+providers = AppGroup(
+    "providers", help="Connect a tenant's directories and web sources: add, test, enable, map groups, enforce, sync."
+)
 """The command group."""
 
 
@@ -39,52 +41,6 @@ def say_faults(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-_HAS_LIST = ("servers", "login_attributes", "email_attributes", "name_attributes", "locale_attributes")
-
-
-def _read_file(_context: click.Context, _parameter: click.Parameter, value: Any) -> str | None:
-    return value.read() if value is not None else None
-
-
-def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command an option for each setting of a directory, collected in the argument `settings`."""
-
-    @wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        given = {name: kwargs.pop(name) for name in LdapConfiguration.model_fields}
-        settings = {name: value for name, value in given.items() if value not in (None, ())}
-        return command(*args, settings=settings, **kwargs)
-
-    decorated: Callable[..., Any] = wrapped
-    for name, field in reversed(LdapConfiguration.model_fields.items()):
-        help_text = field.description or ""
-        if field.annotation is bool:
-            flag = f"--{name.replace('_', '-')}/--no-{name.replace('_', '-')}"
-            option = click.option(flag, name, default=None, help=help_text)
-        elif name == "ca_bundle":
-            option = click.option("--ca-bundle", name, type=click.File("r"), callback=_read_file, help=help_text)
-        else:
-            many = name in _HAS_LIST
-            flags = "--server" if name == "servers" else f"--{name.replace('_', '-').removesuffix('s' if many else '')}"
-            option = click.option(flags, name, multiple=many, help=help_text + (" May be repeated." if many else ""))
-        decorated = option(decorated)
-    return decorated
-
-
-def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that every kind of source has."""
-    for option in (
-        click.option("--label", help="Its name for people. Default: the name."),
-        click.option("--domain", "domains", multiple=True, help="E-mail domain of its people. May be repeated."),
-        click.option("--creates-users", type=click.Choice(configs.CREATES_USERS), help="When users are made."),
-        click.option("--most-departures", type=click.IntRange(0, 100), help="Per cent that one sync may deactivate."),
-        click.option("--secret-stdin", is_flag=True, help="Read the service account's password from standard input."),
-        click.option("--secret-file", type=click.File("r"), help="Read it from the first line of a file."),
-    ):
-        command = option(command)
-    return command
-
-
 @providers.command("add")
 @click.argument("name")
 @click.option("--kind", type=click.Choice(list(configs.KINDS)), default="ldap", show_default=True)
@@ -92,11 +48,16 @@ def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @settings_options
 @in_tenant
 def add(name: str, kind: str, settings: dict[str, Any], secret_stdin: bool, secret_file: Any, **policy: Any) -> None:
-    """Configure a directory, switched off until `providers enable`."""
-    secret = _secret(secret_stdin, secret_file)
+    """Configure a source, switched off until `providers enable`."""
+    secret = read_secret(secret_stdin, secret_file)
+    check_kind(kind, settings)
     given = {key: value for key, value in policy.items() if value not in (None, ())}
     config = configs.add_provider(name, kind, settings, actor=None, secret=secret, **given)
-    click.echo(f"{config.name}: added, switched off. Next: providers test {config.name} SOMEBODY, providers enable")
+    if not config.is_web:
+        click.echo(f"{config.name}: added, switched off. Next: providers test {config.name} SOMEBODY, providers enable")
+        return
+    click.echo(f"{config.name}: added, switched off and provisional")
+    _say_addresses(config)
 
 
 @providers.command("change")
@@ -107,29 +68,41 @@ def add(name: str, kind: str, settings: dict[str, Any], secret_stdin: bool, secr
 def change(name: str, settings: dict[str, Any], secret_stdin: bool, secret_file: Any, **policy: Any) -> None:
     """Change what is given; the rest stays."""
     config = configs.get_config(name)
+    check_kind(config.kind, settings)
     changes = {key: value for key, value in policy.items() if value not in (None, ())}
     if settings:
-        preset = settings.get("preset", config.settings["preset"])
-        kept = config.settings if preset == config.settings["preset"] else {}
+        preset = settings.get("preset", config.settings.get("preset"))
+        kept = config.settings if preset == config.settings.get("preset") else {}
         changes["settings"] = {**kept, **settings}
-    if (secret := _secret(secret_stdin, secret_file)) is not None:
+    if (secret := read_secret(secret_stdin, secret_file)) is not None:
         changes["secret"] = secret
     configs.change_provider(config, actor=None, **changes)
     click.echo(f"{config.name}: changed")
+
+
+@providers.command("show")
+@click.argument("name")
+@in_tenant
+def show(name: str) -> None:
+    """Show a source as JSON, and what has to be registered at a web source."""
+    config = configs.get_config(name)
+    click.echo(json.dumps(descriptions.as_dict(config), indent=2))
+    if config.is_web:
+        _say_addresses(config)
 
 
 @providers.command("list")
 @as_json
 @in_tenant
 def list_(as_json: bool) -> None:
-    """List the directories in the order in which they are asked."""
-    found = [_as_dict(config) for config in list_configs()]
+    """List the sources in the order in which they are asked or shown."""
+    found = [descriptions.as_dict(config) for config in list_configs()]
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
     for one in found:
-        state = "on" if one["enabled"] else "off"
-        click.echo(f"{one['name']:<24}{one['kind']:<8}{state:<6}{', '.join(one['domains']) or '-':<30}{one['label']}")
+        state = one["state"]
+        click.echo(f"{one['name']:<24}{one['kind']:<10}{state:<16}{', '.join(one['domains']) or '-':<30}{one['label']}")
         for mapping in one["mappings"]:
             click.echo(f"  group {mapping['group']} → role {mapping['role']}")
 
@@ -144,7 +117,12 @@ def list_(as_json: bool) -> None:
 def test(name: str, login: str, password_stdin: bool, as_json: bool) -> None:
     """Rehearse the sign-in of LOGIN step by step; nothing is written."""
     password = read_password() if password_stdin else None
-    result = rehearsals.rehearse(configs.get_config(name), login, password)
+    config = configs.get_config(name)
+    if config.is_web:
+        raise click.ClickException(
+            f"it is rehearsed by signing in there: {descriptions.addresses_of(config)['to rehearse it']}"
+        )
+    result = rehearsals.rehearse(config, login, password)
     click.echo(json.dumps(result.as_dict(), indent=2) if as_json else "\n".join(result.lines()))
     if not result.ok:
         sys.exit(1)
@@ -152,10 +130,11 @@ def test(name: str, login: str, password_stdin: bool, as_json: bool) -> None:
 
 @providers.command("enable")
 @click.argument("name")
+@click.option("--untried", is_flag=True, help="Although nobody has rehearsed a sign-in at that web source yet.")
 @in_tenant
-def enable(name: str) -> None:
-    """Ask the directory, from the next sign-in on."""
-    configs.enable_provider(configs.get_config(name), actor=None)
+def enable(name: str, untried: bool) -> None:
+    """Ask the source, from the next sign-in on."""
+    configs.enable_provider(configs.get_config(name), actor=None, untried=untried)
     click.echo(f"{name}: on")
 
 
@@ -164,7 +143,7 @@ def enable(name: str) -> None:
 @click.option("--end-sessions", is_flag=True, help="Sign out everybody whom it has vouched for.")
 @in_tenant
 def disable(name: str, end_sessions: bool) -> None:
-    """Ask the directory no more: its people do not get in until it is enabled again."""
+    """Ask the source no more: its people do not get in by it until it is enabled again."""
     ended = configs.disable_provider(configs.get_config(name), actor=None, end_sessions=end_sessions)
     click.echo(f"{name}: off" + (f", {ended} login sessions ended" if end_sessions else ""))
 
@@ -174,12 +153,32 @@ def disable(name: str, end_sessions: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @in_tenant
 def remove(name: str, yes: bool) -> None:
-    """Forget a directory with its groups, their roles and its login sessions; its users stay."""
+    """Forget a source with its groups, their roles and its login sessions; its users stay."""
     config = configs.get_config(name)
     if not yes:
         click.confirm(f"Remove '{name}', its groups and the roles that they give?", abort=True)
     linked = configs.remove_provider(config, actor=None)
     click.echo(f"{name}: removed; {linked} users stay, and get in again by asking for a new password")
+
+
+@providers.command("enforce")
+@click.argument("name")
+@click.option("--break-glass", required=True, help="E-mail address of the owner who gets in by their own way, too.")
+@in_tenant
+def enforce(name: str, break_glass: str) -> None:
+    """Have the people of a web source's proved domains sign in through it alone, from their next request on."""
+    owner = users_service.get_by_email(break_glass)
+    configs.enforce_provider(configs.get_config(name), owner, actor=None)
+    click.echo(f"{name}: enforced; {break_glass} gets in all the same, which the owners are told of each time")
+
+
+@providers.command("relax")
+@click.argument("name")
+@in_tenant
+def relax(name: str) -> None:
+    """Let the people of a web source's domains sign in by other ways, too."""
+    configs.relax_provider(configs.get_config(name), actor=None)
+    click.echo(f"{name}: no longer enforced")
 
 
 @providers.command("map")
@@ -189,9 +188,9 @@ def remove(name: str, yes: bool) -> None:
 @in_tenant
 @say_faults
 def map_(name: str, group: str, role: str) -> None:
-    """Give the members of a directory's GROUP (its DN, or its name) a ROLE."""
+    """Give the members of a GROUP (of a directory its DN or name; of a web source the word in its claim) a ROLE."""
     config = configs.get_config(name)
-    key, short = provider_of(config).find_group(group)
+    key, short = (group, group) if config.is_web else provider_of(config).find_group(group)
     groups.map_group(config, key, short, role, actor=None)
     click.echo(f"{key} → {role}: from the next sign-in or sync on")
 
@@ -202,7 +201,7 @@ def map_(name: str, group: str, role: str) -> None:
 @click.argument("role")
 @in_tenant
 def unmap(name: str, group: str, role: str) -> None:
-    """Take a role from the members of a directory's GROUP again, from their next request on."""
+    """Take a role from the members of a source's GROUP again, from their next request on."""
     config = configs.get_config(name)
     if not groups.unmap_group(config, group, role, actor=None):
         raise click.ClickException(f"group '{group}' of {name} gives no role {role}")
@@ -217,7 +216,7 @@ def unmap(name: str, group: str, role: str) -> None:
 @say_faults
 def link(name: str, login: str, email: str) -> None:
     """Join the person whom the directory knows as LOGIN with the account EMAIL: you answer that they are one."""
-    config = configs.get_config(name)
+    config = _directory(name)
     user = users_service.get_by_email(email)
     try:
         identity = provider_of(config).find(login)
@@ -239,7 +238,7 @@ def sync(name: str, most_departures: int | None, as_json: bool) -> None:
     def show(report: Report) -> None:
         click.echo(f"\r{report.listed} people read, {len(report.departed)} departed ", nl=False, err=True)
 
-    report = Sync(configs.get_config(name), show).run(most_departures=most_departures)
+    report = Sync(_directory(name), show).run(most_departures=most_departures)
     click.echo(err=True)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(report), indent=2))
@@ -261,26 +260,13 @@ def sync(name: str, most_departures: int | None, as_json: bool) -> None:
         click.echo(f"  {report.skipped} entries lack the attribute by which people are known again")
 
 
-def _secret(from_stdin: bool, file: Any) -> str | None:
-    if file is not None:
-        return str(file.readline()).rstrip("\r\n")
-    return read_password() if from_stdin else None
+def _directory(name: str) -> ProviderConfig:
+    config = configs.get_config(name)
+    if config.is_web:
+        raise click.ClickException(f"{name} is a web source: it lists nobody, and its people connect themselves")
+    return config
 
 
-def _as_dict(config: ProviderConfig) -> dict[str, Any]:
-    return {
-        "id": str(config.id),
-        "name": config.name,
-        "label": config.label,
-        "kind": config.kind,
-        "enabled": config.enabled,
-        "domains": config.domains,
-        "creates_users": config.creates_users,
-        "most_departures": config.most_departures,
-        "synced_at": config.synced_at.isoformat() if config.synced_at else None,
-        "settings": config.settings,
-        "has_secret": config.secret is not None,
-        "mappings": [
-            {"group": group.name, "key": group.external_key, "role": role} for group, role in groups.mappings_of(config)
-        ],
-    }
+def _say_addresses(config: ProviderConfig) -> None:
+    for what, address in descriptions.addresses_of(config).items():
+        click.echo(f"  {what:<20}{address}")

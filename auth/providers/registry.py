@@ -25,6 +25,7 @@ from auth.providers.oauth import (
 )
 from auth.providers.oauth import faults as oauth_faults
 from auth.providers.oauth.provider import Access as WebAccess
+from config.settings import SettingsError
 
 DATABASE = DatabaseProvider()
 
@@ -90,6 +91,20 @@ def platform_providers() -> Mapping[str, Mapping[str, Any]]:
     """The sources that this installation offers to its tenants, by name."""
     offered: Mapping[str, Mapping[str, Any]] = current_app.extensions["tenants"].settings.platform_providers
     return offered
+
+
+def check_platform_providers(offered: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise SettingsError unless every source that this installation offers can be one."""
+    for name, offer in offered.items():
+        somewhere = PlatformConfiguration(platform=name, directory_ids=("00000000-0000-0000-0000-000000000000",))
+        try:
+            configuration, secret = read_platform(offer, somewhere)
+            configuration.check_secret(secret.get_secret_value() if secret else None)
+        except ValueError as error:
+            # What pydantic says holds the values, secrets among them.
+            faults = error.errors(include_input=False) if isinstance(error, ValidationError) else [{"msg": str(error)}]
+            said = "; ".join(".".join(map(str, [*fault.get("loc", ()), fault["msg"]])) for fault in faults)
+            raise SettingsError(f"SAAS_PLATFORM_PROVIDERS: {name}: {said}") from None
 
 
 def read_platform(

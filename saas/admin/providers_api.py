@@ -8,7 +8,7 @@ from flask import Blueprint, abort, g, jsonify
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from auth import rehearsals, throttle
+from auth import descriptions, rehearsals, throttle
 from auth.errors import InvalidProvider
 from auth.permissions import AccessPermission, requires
 from auth.providers import configs
@@ -46,7 +46,7 @@ class Draft(Person):
 @requires(AccessPermission.PROVIDER_READ)
 def list_providers() -> ResponseReturnValue:
     """The tenant's identity providers in their order; without their secrets."""
-    return jsonify(items=[_as_json(config) for config in list_configs()], next_cursor=None)
+    return jsonify(items=[descriptions.as_dict(config) for config in list_configs()], next_cursor=None)
 
 
 @bp.post("/<uuid:config_id>/rehearsal")
@@ -54,7 +54,7 @@ def list_providers() -> ResponseReturnValue:
 def rehearse(config_id: uuid.UUID) -> ResponseReturnValue:
     """Rehearse a sign-in at a saved provider; nothing is written."""
     config = g.db.find(ProviderConfig, config_id)
-    if config is None:
+    if config is None or config.is_web:  # which is rehearsed in a browser
         abort(404)
     given = _read(Person)
     return _answer(partial(rehearsals.rehearse, config, given.login, given.password), given)
@@ -95,17 +95,3 @@ def _read(model: type[Body]) -> Body:
 def _as_field(fault: str) -> dict[str, str]:
     name, colon, message = fault.partition(": ")
     return {"field": f"settings.{name}" if colon else "settings", "message": message or fault}
-
-
-def _as_json(config: ProviderConfig) -> dict[str, Any]:
-    return {
-        "id": str(config.id),
-        "name": config.name,
-        "label": config.label,
-        "kind": config.kind,
-        "enabled": config.enabled,
-        "domains": config.domains,
-        "settings": config.settings,
-        "has_secret": config.secret is not None,
-        "synced_at": config.synced_at.isoformat().replace("+00:00", "Z") if config.synced_at else None,
-    }

@@ -39,6 +39,9 @@ class WebConfiguration(BaseModel):
     )  # fmt: skip
     key_id: _Word = Field("", description="The kid under which the provider knows the key of private_key_jwt.")
     scopes: _Words = Field((), description="What is asked for.")
+    subject_claims: Annotated[tuple[_Claim, ...], Field(min_length=1, max_length=4)] = Field(
+        ("sub",), description="The claims that together never change of a person."
+    )
     email_claim: _Claim = Field("email", description="Claim with the e-mail address.")
     name_claim: _Claim = Field("name", description="Claim with the name of the person.")
     login_claim: _Claim = Field("preferred_username", description="Claim with the user name.")
@@ -94,9 +97,6 @@ class OidcConfiguration(WebConfiguration):
     presets = OIDC_PRESETS
 
     issuer: _Address = Field(min_length=1, description="The issuer's address, as its tokens name it.")
-    subject_claims: Annotated[tuple[_Claim, ...], Field(min_length=1, max_length=4)] = Field(
-        ("sub",), description="The claims that together never change of a person."
-    )
     acr_values: _Words = Field((), description="How the person has to be signed in there: one of these.")
     max_age: int | None = Field(None, ge=0, le=31_536_000, description="Longest since the person's sign-in there.")
     hosted_domains: _Words = Field((), description="Google: the Workspace domains whose people may come in.")
@@ -134,7 +134,6 @@ class OAuth2Configuration(WebConfiguration):
     token_endpoint: _Address = Field(min_length=1, description="Where the code is redeemed.")
     userinfo_endpoint: _Address = Field(min_length=1, description="Where the provider says who the person is.")
     emails_endpoint: _Address = Field("", description="GitHub: where it lists addresses; the primary verified counts.")
-    subject_claim: _Claim = Field(min_length=1, description="What never changes of a person there.")
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -162,9 +161,9 @@ class PlatformConfiguration(BaseModel):
     secret_goes_by: ClassVar[frozenset[str]] = frozenset()
 
     platform: _Word = Field(min_length=1, description="Its name in SAAS_PLATFORM_PROVIDERS.")
-    hosted_domains: _Words = Field((), description="Google: the Workspace domains whose people may come in.")
-    directory_ids: _Words = Field((), description="Microsoft: the directories (tid) whose people may come in.")
-    groups_claim: _Claim = Field("", description="Claim with the groups.")
+    hosted_domains: _Words = Field(default=(), description="Google: the Workspace domains whose people may come in.")
+    directory_ids: _Words = Field(default=(), description="Microsoft: the directories (tid) whose people may come in.")
+    groups_claim: _Claim = Field(default="", description="Claim with the groups.")
 
     def check_secret(self, secret: str | None) -> None:
         """Raise ValueError for a secret: there is none of the tenant's."""

@@ -34,7 +34,7 @@ class OAuth2Provider(WebProvider):
                 claims,
                 configuration,
                 provider=self.id,
-                subject=said.subject_of(configuration.issuer, claims, (configuration.subject_claim,)),
+                subject=said.subject_of(configuration.issuer, claims, configuration.subject_claims),
                 vouched=said.has_vouched(claims, configuration),
             ),
             claims=claims,

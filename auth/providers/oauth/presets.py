@@ -28,7 +28,7 @@ OIDC_PRESETS: Mapping[str, Mapping[str, Any]] = {
 """Of OpenID Connect, by name."""
 
 OAUTH2_PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "generic": {"subject_claim": "sub"},
+    "generic": {},
     # No OpenID Connect; the number never changes, the login may. The profile's e-mail address is whatever the person
     # likes to show: the primary, verified one is listed elsewhere.
     # https://docs.github.com/en/rest/users/emails
@@ -38,7 +38,7 @@ OAUTH2_PRESETS: Mapping[str, Mapping[str, Any]] = {
         "userinfo_endpoint": "https://api.github.com/user",
         "emails_endpoint": "https://api.github.com/user/emails",
         "scopes": ("read:user", "user:email"),
-        "subject_claim": "id",
+        "subject_claims": ("id",),
         "login_claim": "login",
         "client_auth": "client_secret_post",
     },
