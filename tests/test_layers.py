@@ -149,6 +149,14 @@ def test_only_the_directory_package_imports_ldap3() -> None:
             assert name_of(path).startswith("auth.providers.ldap."), name_of(path)
 
 
+def test_only_the_web_package_speaks_oauth() -> None:
+    for path in MODULES:
+        used = {"authlib", "joserfc", "requests", "urllib3"} & {
+            name.split(".")[0] for name, _node in imports(parse(path))
+        }
+        assert not used or name_of(path).startswith("auth.providers.oauth."), f"{name_of(path)} imports {used}"
+
+
 def test_only_two_modules_make_engines_and_sessions() -> None:
     for path in MODULES:
         if name_of(path) in ("tenants.engines", "tenants.db"):
