@@ -102,7 +102,7 @@ def list_(as_json: bool) -> None:
         return
     for one in found:
         state = one["state"]
-        click.echo(f"{one['name']:<24}{one['kind']:<10}{state:<16}{', '.join(one['domains']) or '-':<30}{one['label']}")
+        click.echo(f"{one['name']:<24}{one['kind']:<10}{state:<18}{', '.join(one['domains']) or '-':<30}{one['label']}")
         for mapping in one["mappings"]:
             click.echo(f"  group {mapping['group']} → role {mapping['role']}")
 

@@ -31,6 +31,7 @@ def overview() -> ResponseReturnValue:
         sources=[(config, descriptions.state_of(config), descriptions.addresses_of(config)) for config in configs],
         domains=[(row, domain_records.record_of(row)) for row in domains.list_domains()],
         events=latest,
+        kinds=events.KINDS,
         people={user_id: email for user_id, email in named},  # noqa: C416 - its rows are no pairs to the checker
         labels={config.id: config.label for config in configs},
     )

@@ -26,10 +26,20 @@ COMMANDS = """\
 The identity provider answers. With `make run` under way elsewhere, connect the workspace acme with it:
 
   .venv/bin/flask --app saas providers add workid --tenant acme --kind oidc --label 'Acme ID' \\
-      --issuer {issuer} --insecure --client-id {client} --secret-file {secret} --groups-claim groups
+      --issuer {issuer} --insecure --client-id {client} --secret-file {secret} \\
+      --groups-claim teams --domain acme.example
   .venv/bin/flask --app saas providers map workid engineering member --tenant acme
+  .venv/bin/flask --app saas domains vouch acme.example --tenant acme
 
-Then sign in at http://acme.localhost:8000 as alice (bob, carol) with: {password}
+Sign in at http://acme.localhost:8000 as owner@acme.example and rehearse it under "Signing in", as alice. Then
+
+  .venv/bin/flask --app saas providers enable workid --tenant acme
+
+and alice, bob and carol sign in, all with: {password}
+
+By the one address of the installation, the broker, instead of the workspace's own:
+
+  .venv/bin/flask --app saas providers change workid --tenant acme --broker
 
 Ctrl-C ends it.
 """
@@ -57,7 +67,7 @@ def populate(server: OidcServer, secret: str) -> None:
             given_name=given,
             family_name=family,
             preferred_username=sub,
-            groups=groups,
+            teams=groups,
         )
     server.add_client(client_id=CLIENT, secret=secret, redirect_uris=["http://auth.localhost:8000/broker/any/callback"])
 
