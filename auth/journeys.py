@@ -5,8 +5,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 
-from flask import current_app, g, redirect, request
-from werkzeug.wrappers import Response
+from flask import current_app, g, request
 
 from auth import attempts, enforcement
 from auth.mail import normal_domain
@@ -26,8 +25,8 @@ def depart(
     next_path: str = "",
     user_id: uuid.UUID | None = None,
     login_hint: str = "",
-) -> Response:
-    """Send the browser to the source. Raises SourceUnavailable."""
+) -> str:
+    """Where to send the browser, of which it is remembered that it is on its way. Raises SourceUnavailable."""
     provider = web_provider_of(config)
     state = secrets.token_urlsafe(32)
     if provider.configuration.broker:
@@ -42,7 +41,7 @@ def depart(
         brokered=provider.configuration.broker,
     )
     g.db.release()  # nothing is held while the source takes its time
-    return redirect(provider.authorization_url(_errand(attempt, state, config), login_hint=login_hint))
+    return provider.authorization_url(_errand(attempt, state, config), login_hint=login_hint)
 
 
 def receive(config: ProviderConfig, attempt: SignInAttempt, answer: Mapping[str, str]) -> Visit:

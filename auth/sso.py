@@ -48,13 +48,17 @@ def start(config_id: uuid.UUID) -> ResponseReturnValue:
     return _depart(config, "sign-in", next_path=next_path, login_hint=hint if isinstance(hint, str) else "")
 
 
-@bp.get("/<uuid:config_id>/connect")
+# A link to it, put before somebody, must not connect them with whoever their browser is signed in as elsewhere, nor
+# have an administrator rehearse: both take a form of ours, which leads to a page that leads away.
+@bp.route("/<uuid:config_id>/connect", methods=["GET", "POST"])
 @signed_in
-@writes_on_get
 @_fresh
 def connect(config_id: uuid.UUID) -> ResponseReturnValue:
     """Send somebody who is signed in to a source, to sign in by it as well from then on."""
-    return _depart(_source(config_id), "connect", user_id=g.identity.user_id)
+    config = _source(config_id)
+    if request.method == "GET":
+        return render_template("sso/ask.html", provider=config, purpose="connect")
+    return _depart(config, "connect", user_id=g.identity.user_id)
 
 
 @bp.get("/<uuid:config_id>/verify")
@@ -69,13 +73,14 @@ def verify(config_id: uuid.UUID) -> ResponseReturnValue:
     return _depart(config, "verify", next_path=next_path, user_id=g.identity.user_id)
 
 
-@bp.get("/<uuid:config_id>/rehearse")
+@bp.route("/<uuid:config_id>/rehearse", methods=["GET", "POST"])
 @requires(AccessPermission.PROVIDER_MANAGE)
-@writes_on_get
 def rehearse(config_id: uuid.UUID) -> ResponseReturnValue:
     """Send an administrator to the source, to see what a sign-in would come to."""
     config = _source(config_id, enabled_only=False)
     configs.check_may_change(config, actor=g.identity)
+    if request.method == "GET":
+        return render_template("sso/ask.html", provider=config, purpose="rehearse")
     return _depart(config, "rehearse", user_id=g.identity.user_id)
 
 
@@ -126,7 +131,10 @@ def find() -> ResponseReturnValue:
     for config in list_configs(enabled_only=True):
         if config.is_web and domain in config.domains:
             return render_template(
-                "sso/go.html", provider=config, url=url_for("sso.start", config_id=config.id, next=next_path)
+                "sso/go.html",
+                provider=config,
+                url=url_for("sso.start", config_id=config.id, next=next_path),
+                purpose="sign-in",
             )
     return redirect(url_for("security.login", step="password", next=next_path))
 
@@ -174,7 +182,7 @@ def sign_out_there(view: Callable[..., Any]) -> Callable[..., Any]:
             return answer
         config, id_token = source
         url = _sign_out_url(config, id_token)
-        return render_template("sso/go.html", provider=config, url=url, leaves=True) if url else answer
+        return render_template("sso/go.html", provider=config, url=url, purpose="sign-out") if url else answer
 
     return logout
 
@@ -196,9 +204,12 @@ def _source(config_id: uuid.UUID, *, enabled_only: bool = True) -> ProviderConfi
 
 def _depart(config: ProviderConfig, purpose: str, **options: Any) -> ResponseReturnValue:
     try:
-        return journeys.depart(config, purpose, **options)
+        address = journeys.depart(config, purpose, **options)
     except SourceUnavailable as error:
         return _failed(config, journeys.fault_of(error), purpose)
+    if request.method == "POST":
+        return render_template("sso/go.html", provider=config, url=address, purpose=purpose)
+    return redirect(address)
 
 
 def _lost() -> ResponseReturnValue:

@@ -1,5 +1,7 @@
 """Web sources of the tests' own, connected to a workspace, and people who walk to them and back without a browser."""
 
+import html
+import re
 import uuid
 from typing import Any
 from urllib.parse import urlsplit
@@ -100,6 +102,11 @@ def config_of(app: Flask, workspace: Workspace, config_id: uuid.UUID) -> Provide
 
 def depart(visitor: Visitor, config_id: uuid.UUID, step: str = "start", **query: str) -> str:
     """Set out to the source; gives back the address to which the browser is sent."""
+    if step in ("connect", "rehearse"):  # by a form, whose page leads on
+        page = visitor.post(f"/sso/{config_id}/{step}")
+        found = re.search(r'http-equiv="refresh" content="0; url=([^"]+)"', page.text)
+        assert found, page.text
+        return html.unescape(found.group(1))
     answer = visitor.get(f"/sso/{config_id}/{step}", query_string=query)
     assert answer.status_code == 302, answer.text
     return answer.headers["Location"]
