@@ -38,6 +38,13 @@ _FAULTS = {"aud": Fault.WRONG_AUDIENCE, "azp": Fault.WRONG_AUDIENCE, "nonce": Fa
            "iat": Fault.NOT_NOW, "exp": Fault.NOT_NOW, "nbf": Fault.NOT_NOW}  # fmt: skip
 
 
+class _Registry(JWSRegistry):
+    """joserfc's, for headers that hold certificates (x5c), which are not looked at, and for many groups."""
+
+    max_header_length = 16 * 1024
+    max_payload_length = _LONGEST_TOKEN
+
+
 @dataclass(frozen=True, slots=True)
 class LogoutToken:
     """A session, or all of a person's, that has ended at the provider."""
@@ -126,12 +133,13 @@ def _verified(token: str, issuer: Issuer, channel: Channel) -> tuple[dict[str, A
     allowed = sorted(ALGORITHMS.intersection(listed))
     if len(token) > _LONGEST_TOKEN:
         raise OAuthFault(Fault.TOO_LONG, "token")
+    registry = _Registry(algorithms=allowed, strict_check_header=False)
     try:
-        key_id = extract_compact(token.encode()).headers().get("kid")
+        key_id = extract_compact(token.encode(), registry=registry).headers().get("kid")
         decoded = jwt.decode(
             token,
             issuer.keys_for(key_id if isinstance(key_id, str) else None, channel),
-            registry=JWSRegistry(algorithms=allowed, strict_check_header=False),
+            registry=registry,
         )
     except (BadSignatureError, InvalidKeyIdError) as error:
         raise OAuthFault(Fault.BAD_SIGNATURE, str(error)) from error
