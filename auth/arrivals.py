@@ -68,7 +68,8 @@ def _connect(attempt: SignInAttempt, config: ProviderConfig, visit: Visit) -> Re
 
 def _verify(attempt: SignInAttempt, config: ProviderConfig, visit: Visit) -> ResponseReturnValue:
     link = links.find_link(visit.identity.provider, visit.identity.subject)
-    if link is None or link.user_id != g.identity.user_id:
+    may_vouch = config.id in {known.id for known in links.verifiers_of(current_user())}
+    if link is None or link.user_id != g.identity.user_id or not may_vouch:
         flash(_("That was another person than the one who is signed in here."), "error")
         return redirect(url_for("security.verify", next=attempt.next_path or None))
     sessions.renew()

@@ -46,7 +46,7 @@ def begin(
         state_hash=_hash(state),
         provider_id=config.id,
         purpose=purpose,
-        browser_hash=_hash(_browser()),
+        browser_hash=_hash(mark_browser()),
         user_id=user_id,
         nonce=secrets.token_urlsafe(32),
         verifier=secrets.token_urlsafe(48),  # 64 characters; RFC 7636 asks for 43 to 128
@@ -163,7 +163,8 @@ def _waiting(user_id: uuid.UUID) -> Sequence[SignInAttempt]:
     return rows
 
 
-def _browser() -> str:
+def mark_browser() -> str:
+    """The browser's secret; it gets one if it has none, before two tabs set out at the same time."""
     known = session.get(_BROWSER)
     if not isinstance(known, str):
         known = session[_BROWSER] = secrets.token_urlsafe(32)
@@ -172,14 +173,14 @@ def _browser() -> str:
 
 def _as_json(visit: Visit) -> dict[str, Any]:
     identity = asdict(visit.identity) | {"groups": sorted(visit.identity.groups)}
-    return {"identity": identity, "claims": dict(visit.claims), "session": asdict(visit.session)}
+    return {"identity": identity, "claims": dict(visit.claims), "session": asdict(visit.session), "asked": visit.asked}
 
 
 def _visit(kept: dict[str, Any]) -> Visit | None:
     if "identity" not in kept:
         return None
     identity = ExternalIdentity(**{**kept["identity"], "groups": frozenset(kept["identity"]["groups"])})
-    return Visit(identity, kept["claims"], RemoteSession(**kept["session"]))
+    return Visit(identity, kept["claims"], RemoteSession(**kept["session"]), kept["asked"])
 
 
 def _open(attempt: SignInAttempt) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ decides.
 """
 
 import enum
+import math
 import threading
 import time
 from collections import Counter, OrderedDict
@@ -61,12 +62,12 @@ class Breaker:
             return State.HALF_OPEN if self._trying or self._rested() else State.OPEN
 
     @contextmanager
-    def attempt(self, failures: type[Exception]) -> Iterator[None]:
+    def attempt(self, failures: type[Exception], *, longest_wait: float = math.inf) -> Iterator[None]:
         """Ask the source within this block; an exception of the kind `failures` means that it did not answer.
 
-        Raises Paused.
+        Waits for its turn while others get their answers, for `longest_wait` seconds at most. Raises Paused.
         """
-        tries = self._enter()
+        tries = self._enter(time.monotonic() + longest_wait)
         answered = True
         try:
             yield
@@ -76,11 +77,12 @@ class Breaker:
         finally:
             self._leave(tries, answered)
 
-    def _enter(self) -> bool:
+    def _enter(self, ends_at: float) -> bool:
         """Begin an attempt; whether it is the one that finds out if an open breaker can be closed."""
         with self._condition:
             while self._opened_at is None and self._under_way >= AT_ONCE:
-                if not self._condition.wait_for(partial(self._moves_on, self._answers), PATIENCE):
+                patience = min(PATIENCE, ends_at - time.monotonic())
+                if not self._condition.wait_for(partial(self._moves_on, self._answers), patience):
                     raise Paused
             if self._opened_at is not None and (self._trying or not self._rested()):
                 raise Paused
@@ -142,10 +144,10 @@ _tenants = Breakers()
 
 
 @contextmanager
-def in_turn(tenant: Hashable) -> Iterator[None]:
+def in_turn(tenant: Hashable, *, longest_wait: float = math.inf) -> Iterator[None]:
     """Ask a source of that tenant within this block, while few others of its people do. Raises SourceUnavailable."""
     try:
-        with _tenants.of(tenant).attempt(_Never):
+        with _tenants.of(tenant).attempt(_Never, longest_wait=longest_wait):
             yield
     except Paused:
         raise SourceUnavailable("too many sign-ins of this tenant wait for its sources") from None

@@ -13,6 +13,7 @@ from auth.errors import SourceUnavailable
 from auth.permissions import public
 from auth.providers.models import ProviderConfig, SignInAttempt
 from auth.providers.oauth import Visit
+from auth.providers.oauth.faults import SaidByBrowser
 from tenants.context import Tenant, bound
 from tenants.db import TenantSession
 from tenants.errors import UnknownTenant
@@ -61,7 +62,9 @@ def _hand_over(tenant: Tenant, session: TenantSession, key: str) -> str | None:
         visit = journeys.receive(config, attempt, request.args.to_dict())
     except SourceUnavailable as error:
         found = journeys.fault_of(error)
-        fault = f"{found.fault.value} {found.detail}"
+        # Words of the browser's address go no further than to an administrator who rehearses.
+        told = attempt.purpose == "rehearse" or not isinstance(found, SaidByBrowser)
+        fault = f"{found.fault.value} {found.detail if told else ''}"
     code = attempts.hand_over(attempt, visit, fault)
     return f"{attempt.return_to}/sso/{config.id}/finish?code={code}"
 

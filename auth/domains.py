@@ -27,8 +27,9 @@ from auth.domain_names import check_name, name_of, printable
 from auth.domain_records import LAPSED, PROVED, WARNING, Finding, look_up, next_state, record_of
 from auth.errors import DomainTaken, InvalidDomain, NotAllowed, UnknownDomain
 from auth.identity import Identity
-from auth.providers.configs import check_may_manage
+from auth.providers.configs import check_may_change, check_may_manage
 from auth.providers.models import MailDomain
+from auth.providers.registry import list_configs
 from config.settings import socket_address
 from tenants.db import now
 
@@ -104,8 +105,14 @@ def add_domain(domain: str, *, actor: Identity | None, vouched: bool = False) ->
 
 
 def remove_domain(row: MailDomain, actor: Identity | None) -> None:
-    """Give a domain up; added again, it needs another record. Its people stay users. Raises NotAllowed."""
+    """Give a domain up; added again, it needs another record. Its people stay users. Raises NotAllowed.
+
+    With it ends what is enforced for it: that takes the rights that enforcing it takes.
+    """
     check_may_manage(actor)
+    for config in list_configs():
+        if config.enforced_at is not None and row.domain in config.domains:
+            check_may_change(config, actor=actor)
     g.db.delete(row)
     g.db.flush()
     events.record("domain removed", user_id=actor.user_id if actor else None, detail=row.domain)

@@ -52,12 +52,15 @@ def publish(*, break_glass: uuid.UUID | None = None) -> None:
 
     Login sessions that another source has vouched for end, where a domain is new to it.
     """
-    held = held_domains()
-    enforced = g.db.scalars(select(ProviderConfig).where(ProviderConfig.enforced_at.is_not(None))).all()
-    domains = {domain: str(config.id) for config in enforced for domain in config.domains if domain in held}
-    # Locked and read anew: another request may have changed it since this one began.
+    g.db.flush()
+    # First, and read anew: whoever changes providers or domains at the same time waits here, and sees what was done.
     row = g.db.get_one(TenantRow, g.tenant.id, with_for_update=True, populate_existing=True)
     before: Mapping[str, Any] = row.settings.get(_KEY, {})
+    held = held_domains()
+    enforced = g.db.execute(
+        select(ProviderConfig.id, ProviderConfig.domains).where(ProviderConfig.enforced_at.is_not(None))
+    ).all()
+    domains = {domain: str(id) for id, listed in enforced for domain in listed if domain in held}
     named = str(break_glass) if break_glass else before.get("break_glass")
     after = {"domains": domains, "break_glass": named} if enforced else {}
     if after == before:

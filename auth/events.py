@@ -2,15 +2,17 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 import structlog
 from flask import g, has_request_context, request
 from flask_babel import lazy_gettext as _
 from flask_babel.speaklater import LazyString
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 
 from auth.providers.models import SecurityEvent
 from tenants.context import afterwards
+from tenants.db import now
 
 log = structlog.get_logger()
 
@@ -31,6 +33,7 @@ KINDS: Mapping[str, LazyString] = {
     "single sign-on refused": _("Signed in at a source, and refused here"),
 }
 """What can happen, by its name for programs, in words for people."""
+KEPT_FOR = timedelta(days=400)
 
 
 def record(
@@ -58,6 +61,7 @@ def record(
     }
 
     def write() -> None:
+        g.db.execute(delete(SecurityEvent).where(SecurityEvent.at < now() - KEPT_FOR))
         g.db.execute(insert(SecurityEvent).values(values))
 
     if survives and has_request_context():

@@ -10,7 +10,7 @@ from flask_security import UserMixin
 from flask_security.recovery_codes import MfRecoveryForm
 from flask_security.webauthn import WebAuthnRegisterResponseForm, WebAuthnSigninResponseForm
 
-from auth import gate, links, sessions, throttle
+from auth import first_factor, links, sessions, throttle
 from auth.forms import Throttle
 from auth.providers.database import DatabaseProvider
 
@@ -27,7 +27,7 @@ class SecondFactor(Throttle):
 
     def validate(self, *args: Any, **kwargs: Any) -> bool:
         """Refuse when the first step is long ago; lock the user, so that a code counts once."""
-        if not getattr(self, "is_setup", False) and not gate.first_factor_is_recent():
+        if not getattr(self, "is_setup", False) and not _is_recent(self.user):
             self.form_errors = [_("You waited too long. Sign in again.")]
             return False
         return super().validate(*args, **kwargs)
@@ -76,14 +76,16 @@ class PasskeyResponseForm(WebAuthnSigninResponseForm):
         if not self.user.active:
             self.credential.errors = [_("This passkey does not sign anybody in.")]
             return False
-        if self.is_secondary and not (
-            gate.first_factor_is_recent() and self.user.fs_uniquifier == session.get("tf_user_id")
-        ):
+        if self.is_secondary and not (_is_recent(self.user) and self.user.fs_uniquifier == session.get("tf_user_id")):
             self.credential.errors = [_("This passkey belongs to another account.")]
             return False
         if self.is_verify:
             if self.user.id != g.identity.user_id:
                 self.credential.errors = [_("This passkey belongs to another account.")]
+                return False
+            person: Any = self.user
+            if source := links.sole_source_of(person):
+                self.credential.errors = [_("This account is signed in to by %(source)s.", source=source)]
                 return False
             sessions.renew()
         elif not self.is_secondary:
@@ -91,8 +93,13 @@ class PasskeyResponseForm(WebAuthnSigninResponseForm):
             if source := links.sole_source_of(user):
                 self.credential.errors = [_("This account is signed in to by %(source)s.", source=source)]
                 return False
-            gate.note_first_factor(DatabaseProvider.id)
+            first_factor.note(user, DatabaseProvider.id, "passkey")
         return True
+
+
+def _is_recent(user: Any) -> bool:
+    proved = first_factor.of(user) if user is not None else None
+    return proved is not None and proved.is_recent
 
 
 def _is_readable(extensions: Any) -> bool:

@@ -4,13 +4,12 @@
 `user_authenticated` signal: who is not admitted there has no login session, and without one a cookie is worth nothing.
 """
 
-import time
 import uuid
 from collections.abc import Sequence
 from typing import Any
 
 import structlog
-from flask import g, request, session
+from flask import current_app, g, request, session
 from flask_babel import gettext as _
 from flask_security.tf_plugin import tf_clean_session
 
@@ -19,6 +18,7 @@ from auth import (
     devices,
     enforcement,
     events,
+    first_factor,
     linking,
     links,
     provider_sessions,
@@ -28,6 +28,7 @@ from auth import (
     users,
 )
 from auth.errors import LinkNeeded, SignInRefused, SourceUnavailable, WrongCredentials
+from auth.first_factor import FirstFactor
 from auth.identity import snapshot_of
 from auth.models import User
 from auth.permissions import AccessPermission
@@ -39,8 +40,6 @@ from auth.providers.registry import provider_of
 from auth.provisioning import user_for
 from auth.routing import Proof, prove, prove_again
 from tenants.db import now
-
-FIRST_FACTOR_COUNTS_FOR = 600  # seconds between the first factor and the second
 
 log = structlog.get_logger()
 
@@ -57,7 +56,21 @@ def authenticate(login: str, password: str) -> User:
     Raises Throttled, WrongCredentials, SourceUnavailable or Busy, and SignInRefused for a proven person who may not
     come in, or for anybody with an address whose people sign in elsewhere.
     """
-    _check_enforcement_of(login)
+    if _is_closed(login):
+        with throttle.attempt("password", login):
+            # As slow as for those who get in by a password.
+            current_app.extensions["security"].pwd_context.verify(password, None)
+            raise SignInRefused(_enforced(login))
+    try:
+        return _authenticate(login, password)
+    except WrongCredentials:
+        # The named owner's address answers as everybody's of the domain does.
+        if enforcement.required_source(login) is not None:
+            raise SignInRefused(_enforced(login)) from None
+        raise
+
+
+def _authenticate(login: str, password: str) -> User:
     with throttle.attempt("password", login) as attempt:
         proof = _prove(login, password, attempt)
         try:
@@ -67,8 +80,8 @@ def authenticate(login: str, password: str) -> User:
                 linking.wait_for_account(Visit(proof.identity), proof.config)
             raise
         attempt.succeeded = True
-    note_first_factor(proof.identity.provider)
     check_admissible(user)
+    first_factor.note(user, proof.identity.provider)
     return user
 
 
@@ -77,6 +90,8 @@ def verify(user: User, password: str, attempt: throttle.Attempt) -> bool:
 
     Raises SourceUnavailable, SignInRefused, Throttled and Busy.
     """
+    if links.is_enforced(user):
+        return False
     try:
         proof = prove_again(user, password, attempt)
         return user_for(proof.identity, proof.config).id == user.id
@@ -107,24 +122,10 @@ def arrive(visit: Visit, config: ProviderConfig) -> User:
     except LinkNeeded:
         linking.wait_for_account(visit, config)
         raise
-    note_first_factor(visit.identity.provider, "single sign-on")
-    provider_sessions.begin(config, visit.session)
     check_admissible(user)
+    noted = provider_sessions.begin(config, visit.session)
+    first_factor.note(user, visit.identity.provider, "single sign-on", provider_session=noted)
     return user
-
-
-def note_first_factor(provider_id: str, method: str = "password") -> None:
-    """Note in the browser's session that a first factor was proved just now, how, and who vouched for it."""
-    session["first_factor_at"] = int(time.time())
-    session["first_factor"] = method
-    session["provider"] = provider_id
-    provider_sessions.forget()
-
-
-def first_factor_is_recent() -> bool:
-    """Whether this browser proved a first factor a short while ago."""
-    proved_at = session.get("first_factor_at", 0)
-    return isinstance(proved_at, int) and time.time() - proved_at < FIRST_FACTOR_COUNTS_FOR
 
 
 def check_admissible(user: User) -> None:
@@ -149,36 +150,49 @@ def admit(_sender: Any, user: User, authn_via: Sequence[str] | None = None, **_k
     session.pop("csrf_token", None)
     tf_clean_session()
     g.pop("csrf_token", None)
-    second = _SECOND_FACTORS.get(request.endpoint or "", "second factor")
-    methods = list(authn_via) if authn_via else [session.get("first_factor", "password"), second]
-    if (linked := linking.complete(user)) is not None:
-        linking.tell(linked)
-    provider = session.get("provider", DatabaseProvider.id)
     try:
-        _check_enforcement(user, provider)
-        login = sessions.start(user, provider=provider, methods=methods, remember=remember)
-        provider_sessions.attach(login)
+        if (linked := linking.complete(user)) is not None:
+            linking.tell(linked)
+        proved = _proved(user, authn_via)
+        _check_source(user, proved.provider)
+        carried = provider_sessions.detach(g.identity.login) if authn_via == ["change"] else proved.provider_session
+        second = _SECOND_FACTORS.get(request.endpoint or "", "second factor")
+        methods = list(authn_via) if authn_via else [proved.method, second]
+        login = sessions.start(user, provider=proved.provider, methods=methods, remember=remember)
+        provider_sessions.attach(carried, login)
     except SignInRefused:
         session.clear()
         g.db.rollback()
         raise
-    _note_administrator(user, provider)
+    _note_administrator(user, proved.provider)
     devices.remember(user)
     log.info("signed in", user=str(user.id), methods=methods, address=request.remote_addr)
 
 
-def _check_enforcement_of(login: str) -> None:
-    """Refuse a password for an address whose people sign in elsewhere, known here or not."""
+def _proved(user: User, authn_via: Sequence[str] | None) -> FirstFactor:
+    """What the sign-in has begun with."""
+    if authn_via == ["change"] and g.identity.login is not None:
+        return FirstFactor(str(user.id), g.identity.login.provider)
+    return first_factor.of(user) or FirstFactor(str(user.id))
+
+
+def _is_closed(login: str) -> bool:
+    """Whether a password is no way in for that address, known here or not, because its people sign in elsewhere."""
     if enforcement.required_source(login) is None:
-        return
+        return False
     user = users.find_by_email(login)
     # The named owner has to get in; and who was just proved there proves the account of old, to join the two.
-    if user is None or not (enforcement.is_break_glass(user.id) or attempts.waits_to_link(user.id)):
-        raise SignInRefused(_enforced(login))
+    return user is None or not (enforcement.is_break_glass(user.id) or attempts.waits_to_link(user.id))
 
 
-def _check_enforcement(user: User, provider: str) -> None:
-    if enforcement.required_source(user.email) in (None, provider):
+def _check_source(user: User, provider: str) -> None:
+    """Raise SignInRefused unless that source may sign the user in: no other may, of who belongs to one alone."""
+    if enforcement.required_source(user.email) is None:
+        directories = {str(config.id) for _link, config in links.directories_of(user.id)}
+        if directories and provider not in directories:
+            raise SignInRefused(_("This account is signed in to by %(source)s.", source=links.directory_of(user.id)))
+        return
+    if enforcement.required_source(user.email) == provider:
         return
     if not enforcement.allows(user.id, user.email, provider, owner=roles.is_owner(user.id)):
         events.record("sign-in refused, enforced elsewhere", user_id=user.id, detail=provider, survives=True)

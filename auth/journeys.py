@@ -1,5 +1,7 @@
 """A person's way to a web source and back: sent off here, received by `auth/sso.py`, or by the broker on its host."""
 
+import hashlib
+import json
 import secrets
 import uuid
 from collections.abc import Mapping
@@ -10,7 +12,8 @@ from flask import current_app, g, request
 from auth import attempts, enforcement
 from auth.mail import normal_domain
 from auth.providers.models import ProviderConfig, SignInAttempt
-from auth.providers.oauth import Errand, Visit
+from auth.providers.oauth import Errand, Visit, claims
+from auth.providers.oauth.configuration import TENANT_ID
 from auth.providers.oauth.faults import Fault, OAuthFault
 from auth.providers.registry import web_provider_of
 
@@ -48,13 +51,32 @@ def receive(config: ProviderConfig, attempt: SignInAttempt, answer: Mapping[str,
     """Who has come back with that answer, of an attempt that was used up just now. Raises SourceUnavailable."""
     provider = web_provider_of(config)
     errand = _errand(attempt, answer.get("state", ""), config)
+    asked = digest_of(config)
     g.db.release()
-    visit = provider.redeem(answer, errand)
+    visit = replace(provider.redeem(answer, errand), asked=asked)
     if not provider.configuration.trust_email or visit.identity.email is None:
         return visit
     # The tenant owns the domain and has said that the source may speak for it.
     ours = normal_domain(visit.identity.email.rpartition("@")[2]) in enforcement.held_domains()
     return replace(visit, identity=replace(visit.identity, email_vouched=visit.identity.email_vouched or ours))
+
+
+def digest_of(config: ProviderConfig) -> str:
+    """What a source is set to, in short: whoever comes back was vouched for by that, and by nothing newer."""
+    settings = json.dumps([config.kind, config.settings, config.secret], sort_keys=True)
+    return hashlib.sha256(settings.encode()).hexdigest()
+
+
+def subject_of(config: ProviderConfig, person: str) -> str:
+    """The subject of the person whom a web source names so: by what never changes of them, in words.
+
+    Raises SourceUnavailable.
+    """
+    configuration = web_provider_of(config).configuration
+    words = person.split()
+    issuer = configuration.issuer.replace(TENANT_ID, words[0] if words else "")
+    named = {str(place): word for place, word in enumerate(words)}
+    return claims.subject_of(issuer, named, list(named))
 
 
 def redirect_uri(config: ProviderConfig, host_url: str = "") -> str:
@@ -87,5 +109,5 @@ def _errand(attempt: SignInAttempt, state: str, config: ProviderConfig) -> Erran
         nonce=attempt.nonce,
         verifier=attempt.verifier,
         redirect_uri=redirect_uri(config, attempt.return_to),
-        anew=attempt.purpose == "verify",
+        anew_since=attempt.created_at.timestamp() if attempt.purpose == "verify" else None,
     )

@@ -6,10 +6,10 @@ the account in the same way as ever, second factor included, is both.
 
 import uuid
 
-from flask import flash, g, session
+from flask import flash, g
 from flask_babel import gettext as _
 
-from auth import attempts, enforcement, groups, links, provider_sessions, roles, users
+from auth import attempts, enforcement, first_factor, groups, links, provider_sessions, roles, users
 from auth.errors import NotAllowed
 from auth.identity import Identity
 from auth.models import User
@@ -35,8 +35,10 @@ def complete(user: User) -> ProviderConfig | None:
     if config is None or not config.enabled or not _is_free(user, config, identity.subject):
         return None
     links.link(user, identity, config)
-    session["provider"] = identity.provider  # the login session that begins now is vouched for by it, too
-    provider_sessions.begin(config, visit.session)
+    # The login session that begins now is vouched for by it, too.
+    method = proved.method if (proved := first_factor.of(user)) is not None else "password"
+    noted = provider_sessions.begin(config, visit.session)
+    first_factor.note(user, identity.provider, method, provider_session=noted)
     groups.set_memberships(config, user, identity.groups)
     return config
 
@@ -81,5 +83,14 @@ def tell(config: ProviderConfig) -> None:
 
 
 def _is_free(user: User, config: ProviderConfig, subject: str) -> bool:
+    """Whether the two can be joined: neither is with another, nor does the user belong to a directory alone.
+
+    The owner who is named to get in whatever happens joins no directory: it would take their own way in.
+    """
+    if config.is_web:
+        if links.directories_of(user.id) and enforcement.required_source(user.email) != str(config.id):
+            return False
+    elif enforcement.is_break_glass(user.id):
+        return False
     taken = links.find_link(str(config.id), subject)
     return taken is None and all(other.id != config.id for _link, other in links.links_of(user.id))

@@ -9,7 +9,7 @@ from flask import g, has_request_context
 from flask_babel import gettext as _
 from sqlalchemy import delete, func, or_, select
 
-from auth import enforcement, sessions
+from auth import attempts, enforcement, sessions
 from auth.mail import LONGEST_ADDRESS
 from auth.models import LoginSession, User
 from auth.providers.base import ExternalIdentity
@@ -80,9 +80,13 @@ def directories_of(user_id: uuid.UUID) -> Sequence[tuple[LinkedIdentity, Provide
     return [(link, config) for link, config in links_of(user_id) if not config.is_web]
 
 
-def verifiers_of(user_id: uuid.UUID) -> Sequence[ProviderConfig]:
-    """The enabled sources at which the user can be made to sign in anew: those of OpenID Connect."""
-    return [config for _link, config in links_of(user_id) if config.enabled and config.kind == "oidc"]
+def verifiers_of(user: User) -> Sequence[ProviderConfig]:
+    """The enabled sources at which the user can be made to sign in anew: of OpenID Connect, and allowed to vouch."""
+    required = enforcement.required_source(user.email)
+    found = [config for _link, config in links_of(user.id) if config.enabled and config.kind == "oidc"]
+    if required is None:
+        return [] if directory_of(user.id) else found
+    return [config for config in found if str(config.id) == required or enforcement.is_break_glass(user.id)]
 
 
 def is_of(account: str, user_id: str) -> bool:
@@ -116,12 +120,20 @@ def directory_of(user_id: uuid.UUID) -> str:
 def sole_source_of(user: User) -> str:
     """The name of what alone signs the user in: their directory, or the source that is enforced for their address.
 
-    Empty for everybody else; and for the owner who is named to get in whatever happens.
+    Empty for everybody else: the owner who is named to get in whatever happens, and whoever was just proved at the
+    enforced source in this browser, and has to prove the account as ever, once, for the two to be joined.
     """
     required = enforcement.required_source(user.email)
-    if required is not None and not enforcement.is_break_glass(user.id):
-        return label_of(required)
-    return directory_of(user.id)
+    if required is None:
+        return directory_of(user.id)
+    if enforcement.is_break_glass(user.id) or attempts.waits_to_link(user.id):
+        return ""
+    return label_of(required)
+
+
+def is_enforced(user: User) -> bool:
+    """Whether one source alone may vouch for the user, because it is enforced for their address."""
+    return enforcement.required_source(user.email) is not None and not enforcement.is_break_glass(user.id)
 
 
 def label_of(provider_id: str) -> str:

@@ -10,12 +10,13 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 
-from auth import descriptions, groups, linking, rehearsals
+from auth import descriptions, groups, journeys, linking, rehearsals
 from auth import users as users_service
 from auth.cli import in_tenant
 from auth.errors import SourceUnavailable, WrongCredentials
 from auth.provider_options import check_kind, policy_options, read_secret, settings_options
 from auth.providers import configs
+from auth.providers.base import ExternalIdentity
 from auth.providers.models import ProviderConfig
 from auth.providers.registry import list_configs, provider_of
 from auth.sync import Report, Sync
@@ -215,9 +216,17 @@ def unmap(name: str, group: str, role: str) -> None:
 @in_tenant
 @say_faults
 def link(name: str, login: str, email: str) -> None:
-    """Join the person whom the directory knows as LOGIN with the account EMAIL: you answer that they are one."""
-    config = _directory(name)
+    """Join the person whom the source knows as LOGIN with the account EMAIL: you answer that they are one.
+
+    At a web source LOGIN is what never changes of them there, as a rehearsal shows it, without the issuer.
+    """
+    config = configs.get_config(name)
     user = users_service.get_by_email(email)
+    if config.is_web:
+        identity = ExternalIdentity(provider=str(config.id), subject=journeys.subject_of(config, login))
+        linking.connect_for(user, identity, config, actor=None)
+        click.echo(f"{email}: is {identity.subject} from now on, and may sign in there")
+        return
     try:
         identity = provider_of(config).find(login)
     except WrongCredentials:

@@ -4,27 +4,26 @@ import uuid
 from datetime import timedelta
 
 from cryptography.fernet import InvalidToken, MultiFernet
-from flask import current_app, g, session
+from flask import current_app, g
 from flask_babel import gettext as _
-from sqlalchemy import delete, select
+from sqlalchemy import delete, false, or_, select
 
 from auth.errors import SignInRefused
 from auth.keys import box_of
 from auth.models import LoginSession
 from auth.providers.models import ProviderConfig, ProviderSession
 from auth.providers.oauth import RemoteSession
+from auth.sessions import Login
 from tenants.db import now
 
-_KEY = "provider_session"
-_LONGEST_TOKEN = 16 * 1024  # longer ones are not shown again: no address would hold them
+_LONGEST_TOKEN = 3 * 1024  # longer ones are not shown again: no address would hold them
 _UNATTACHED_FOR = timedelta(hours=1)
 
 
-def begin(config: ProviderConfig, there: RemoteSession) -> None:
+def begin(config: ProviderConfig, there: RemoteSession) -> uuid.UUID | None:
     """Note what the sign-in under way in this browser comes from; `attach` follows when it ends well."""
-    session.pop(_KEY, None)
     if not there.subject:
-        return
+        return None
     g.db.execute(
         delete(ProviderSession).where(
             ProviderSession.login_session_id.is_(None), ProviderSession.created_at < now() - _UNATTACHED_FOR
@@ -35,13 +34,12 @@ def begin(config: ProviderConfig, there: RemoteSession) -> None:
     g.db.flush()  # it is encrypted for the row's id
     if there.id_token and len(there.id_token) <= _LONGEST_TOKEN:
         row.id_token = _box(row).encrypt(there.id_token.encode()).decode()
-    session[_KEY] = str(row.id)
+    return row.id
 
 
-def attach(login: LoginSession) -> None:
+def attach(noted: str, login: LoginSession) -> None:
     """Let the login session end with what it comes from. Raises SignInRefused when that has ended meanwhile."""
-    noted = session.pop(_KEY, None)
-    if noted is None:
+    if not noted:
         return
     row = g.db.find(ProviderSession, uuid.UUID(noted))
     if row is None:
@@ -50,9 +48,14 @@ def attach(login: LoginSession) -> None:
     row.login_session_id = login.id
 
 
-def forget() -> None:
-    """Let the sign-in under way come from no web source."""
-    session.pop(_KEY, None)
+def detach(login: Login | None) -> str:
+    """Let what a login session comes from outlive it, for the one that takes its place."""
+    row = _of(login.id) if login is not None else None
+    if row is None:
+        return ""
+    row.login_session_id = None
+    g.db.flush()
+    return str(row.id)
 
 
 def end(config: ProviderConfig, *, subject: str = "", sid: str = "") -> int:
@@ -61,7 +64,10 @@ def end(config: ProviderConfig, *, subject: str = "", sid: str = "") -> int:
         return 0
     matching = [ProviderSession.provider_id == config.id]
     matching += [ProviderSession.subject == subject] if subject else []
-    matching += [ProviderSession.sid == sid] if sid else []
+    if sid:
+        # A sign-in whose token named no session may have been of this one.
+        unnamed = (ProviderSession.sid == "") if subject else false()
+        matching.append(or_(ProviderSession.sid == sid, unnamed))
     logins = select(ProviderSession.login_session_id).where(*matching, ProviderSession.login_session_id.is_not(None))
     ended: int = g.db.execute(delete(LoginSession).where(LoginSession.id.in_(logins))).rowcount
     # Who is asked for a second factor just now comes from it, too.
@@ -71,7 +77,7 @@ def end(config: ProviderConfig, *, subject: str = "", sid: str = "") -> int:
 
 def of_login(login_id: uuid.UUID) -> tuple[ProviderConfig, str] | None:
     """The web source that a login session comes from, with the ID token to show there; None for others."""
-    row = g.db.scalar(select(ProviderSession).where(ProviderSession.login_session_id == login_id).limit(1))
+    row = _of(login_id)
     config = g.db.find(ProviderConfig, row.provider_id) if row is not None else None
     if row is None or config is None:
         return None
@@ -79,6 +85,13 @@ def of_login(login_id: uuid.UUID) -> tuple[ProviderConfig, str] | None:
         return config, _box(row).decrypt(row.id_token.encode()).decode() if row.id_token else ""
     except InvalidToken:  # the keys were changed since; one can sign out there without it
         return config, ""
+
+
+def _of(login_id: uuid.UUID) -> ProviderSession | None:
+    row: ProviderSession | None = g.db.scalar(
+        select(ProviderSession).where(ProviderSession.login_session_id == login_id).limit(1)
+    )
+    return row
 
 
 def _box(row: ProviderSession) -> MultiFernet:

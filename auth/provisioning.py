@@ -104,7 +104,7 @@ def refresh(user: User, link: LinkedIdentity, identity: ExternalIdentity, config
     if user.locale is None and (locale := _offered(identity.locale)):
         user.locale = locale
     moved = identity.email and identity.email.casefold() != user.email.casefold()
-    if moved and _may_bring(identity, config) and (identity.email_vouched or not config.is_web):
+    if moved and _may_bring(identity, config):
         _move(user, identity)
     if link.departed_at is not None and not identity.disabled:
         link.departed_at = None
@@ -141,8 +141,6 @@ def _welcome(identity: ExternalIdentity, config: ProviderConfig) -> LinkedIdenti
         raise SignInRefused(_("You have no account here yet. Ask an administrator of your workspace."))
     if not address:
         raise SignInRefused(_("The company directory has no e-mail address of you. Ask its administrators."))
-    if config.is_web and users.find_by_email(address) is not None:  # an address that nobody has verified matches nobody
-        raise SignInRefused(_("You have no account here yet. Ask an administrator of your workspace."))
     made = _made_alone(identity, config)
     # If it was not made here, somebody has made it in this moment: the same person in another tab, or a sync.
     link = links.find_link(identity.provider, identity.subject)
@@ -150,8 +148,6 @@ def _welcome(identity: ExternalIdentity, config: ProviderConfig) -> LinkedIdenti
         raise LinkNeeded(_("There is an account with your e-mail address already."))
     if made is not None:
         log.info("user created", provider=config.name, email=address)
-        if made.confirmed_at is None:
-            users.send_confirmation(made)
     return link
 
 
@@ -163,7 +159,7 @@ def _may_link(identity: ExternalIdentity, config: ProviderConfig) -> bool:
 def _may_bring(identity: ExternalIdentity, config: ProviderConfig) -> bool:
     """Whether the source may bring that address here.
 
-    A directory may; a web source, once it was rehearsed, within those of its domains that the tenant has proved.
+    A directory may; a web source that was rehearsed a verified one, of those of its domains that the tenant has proved.
     """
     if not config.is_web:
         return True

@@ -12,6 +12,7 @@ from flask import current_app, g
 from flask_babel import gettext as _
 from sqlalchemy import ColumnExpressionArgument, Select, delete, or_, select
 
+from auth import enforcement
 from auth.errors import NotAllowed, UnknownRole
 from auth.identity import Identity
 from auth.models import Grant, Group, Membership, Role, User
@@ -206,7 +207,7 @@ def owners() -> set[uuid.UUID]:
 
 
 def keep_an_owner(*, without: uuid.UUID) -> None:
-    """Raise NotAllowed if the workspace had no active owner but that user.
+    """Raise NotAllowed if the workspace had no active owner but that user, or if they are named for emergencies.
 
     Holds also when two owners remove each other at once: both first wait for the tenant's row.
     """
@@ -214,6 +215,8 @@ def keep_an_owner(*, without: uuid.UUID) -> None:
     owners = _owners(User.active)
     if without in owners and len(owners) == 1:
         raise NotAllowed(_("The last owner of a workspace cannot go; appoint another one first."))
+    if enforcement.is_break_glass(without):
+        raise NotAllowed(_("They are named to get in should the enforced source be down; name another owner first."))
 
 
 def _owners(*conditions: ColumnExpressionArgument[bool]) -> set[uuid.UUID]:

@@ -11,7 +11,7 @@ from typing import Any
 from flask import current_app, g, request, session, url_for
 from flask_babel import gettext as _
 
-from auth import links
+from auth import attempts, links
 from auth.breakers import in_turn
 from auth.errors import SourceUnavailable, WrongCredentials
 from auth.identity import current_user
@@ -99,6 +99,8 @@ def describe_sign_in() -> dict[str, Any]:
     enabled = list_configs(enabled_only=True)
     web = [config for config in enabled if config.is_web]
     next_path = back_to(request.args.get("next"), "") or None
+    if web:
+        attempts.mark_browser()
     return {
         "takes_user_names": len(web) < len(enabled),
         # With several ways, the address says which: people need not know.
@@ -116,15 +118,16 @@ def describe_sign_in() -> dict[str, Any]:
 
 def describe_step_up() -> dict[str, Any]:
     """What the page that asks for one more proof has to know of the caller's sources."""
-    next_path = back_to(request.args.get("next"), "") or None
+    user, next_path = current_user(), back_to(request.args.get("next"), "") or None
     return {
-        "has_password": current_user().password is not None or bool(links.directories_of(g.identity.user_id)),
+        "has_password": not links.is_enforced(user)
+        and (user.password is not None or links.directory_of(user.id) != ""),
         "verify_links": [
             {
                 "label": _("Confirm with %(source)s", source=config.label),
                 "url": url_for("sso.verify", config_id=config.id, next=next_path),
             }
-            for config in links.verifiers_of(g.identity.user_id)
+            for config in links.verifiers_of(user)
         ],
     }
 

@@ -4,19 +4,16 @@ Order matters. Flask-WTF's CSRF protection comes before Flask-Security; the hook
 before both; what Flask-Security sets up for one tenant is replaced here by what works for many.
 """
 
-import secrets
 from collections import deque
 from datetime import timedelta
 from typing import Any
 
 from flask import Flask, g, session
 from flask_babel import lazy_gettext as _
-from flask_login import user_logged_out
 from flask_principal import identity_loaded
-from flask_security import Security, Totp, UserMixin, WebauthnUtil, user_authenticated
+from flask_security import Security, Totp, UserMixin, WebauthnUtil
 from flask_security.core import _on_identity_loaded
 from flask_security.decorators import anonymous_user_required
-from flask_security.signals import change_email_confirmed, password_changed, password_reset, user_confirmed
 from flask_security.utils import aware_utcnow, set_request_attr
 from passlib.totp import TotpMatch
 from webauthn.helpers.structs import (
@@ -24,16 +21,15 @@ from webauthn.helpers.structs import (
     ResidentKeyRequirement,
     UserVerificationRequirement,
 )
-from werkzeug.local import LocalProxy
 
-from auth import devices, factor_forms, forms, gate, identity, keys, passwords, routing, sessions, users
+from auth import factor_forms, forms, identity, keys, passwords, reactions, routing
 from auth.datastore import TenantDatastore
 from auth.mail import TenantMailUtil
 from auth.models import User
 from auth.permissions import Access, declare
+from auth.reactions import unproxied
 from auth.serializer import TenantSerializer
 from config.settings import Settings
-from tenants.db import now
 from tenants.request import writes_on_get
 
 _PUBLIC, _SIGNED_IN = Access(public=True), Access()
@@ -89,13 +85,13 @@ class TenantTotp(Totp):
 
     def get_last_counter(self, user: UserMixin) -> int | None:
         """The step last accepted. Locks the user until the end of the transaction: the next waits and sees it."""
-        person = _unproxied(user)
+        person = unproxied(user)
         g.db.refresh(person, with_for_update=True)
         return person.tf_last_counter
 
     def set_last_counter(self, user: UserMixin, tmatch: TotpMatch) -> None:
         """Remember the step just accepted."""
-        _unproxied(user).tf_last_counter = tmatch.counter
+        unproxied(user).tf_last_counter = tmatch.counter
 
 
 class TenantWebauthn(WebauthnUtil):
@@ -164,7 +160,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     for endpoint in ("confirm_email", "change_email_confirm"):
         writes_on_get(app.view_functions[f"security.{endpoint}"])
     _identify_by_login_session(app, security)
-    _follow_signals(app)
+    reactions.init_app(app)
 
 
 def _identify_by_login_session(app: Flask, security: Security) -> None:
@@ -189,41 +185,6 @@ def _load_user(handle: str) -> User | None:
     return user
 
 
-def _follow_signals(app: Flask) -> None:
-    user_authenticated.connect(gate.admit, app)
-    user_logged_out.connect(_end_login_session, app)
-    password_changed.connect(_end_other_sessions, app)
-    password_reset.connect(_finish_reset, app)
-    user_confirmed.connect(_end_other_sessions, app)
-    change_email_confirmed.connect(_finish_change_of_address, app)
-
-
-def _end_login_session(_sender: Any, **_: Any) -> None:
-    sessions.end_current()
-
-
-def _end_other_sessions(_sender: Any, user: User, **_: Any) -> None:
-    g.db.flush()
-    sessions.end_all(user.id, but_current=True)
-
-
-def _finish_reset(_sender: Any, user: UserMixin, **_: Any) -> None:
-    # The link reached the mailbox, so the address is theirs and this browser is no stranger.
-    person = _unproxied(user)
-    person.confirmed_at = person.confirmed_at or now()
-    devices.remember(person)
-    sessions.end_all(person.id)
-
-
-def _finish_change_of_address(_sender: Any, user: User, old_email: str, **_: Any) -> None:
-    # Links that were mailed to the former address name the former handle.
-    user.fs_uniquifier = secrets.token_hex(16)
-    if g.identity.user_id == user.id:
-        session["_user_id"] = user.fs_uniquifier
-    _end_other_sessions(_sender, user)
-    users.send_address_notice(user, old_email)
-
-
 def _declare(app: Flask, endpoint: str, access: Access) -> None:
     view = app.view_functions[endpoint]
 
@@ -232,11 +193,6 @@ def _declare(app: Flask, endpoint: str, access: Access) -> None:
 
     stamped.__name__ = view.__name__
     app.view_functions[endpoint] = declare(stamped, access)
-
-
-def _unproxied(user: Any) -> User:
-    person: User = user._get_current_object() if isinstance(user, LocalProxy) else user
-    return person
 
 
 def _configuration(settings: Settings) -> dict[str, Any]:

@@ -12,18 +12,20 @@ from flask import Blueprint, Flask, abort, current_app, flash, g, redirect, rend
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_security import auth_required
+from sqlalchemy.exc import InvalidRequestError
 from structlog import get_logger
 
 from auth import attempts, events, journeys, links, provider_sessions, throttle
 from auth.arrivals import arrive
 from auth.csrf import from_machines
-from auth.errors import SourceUnavailable
+from auth.errors import SourceUnavailable, Throttled
+from auth.identity import current_user
 from auth.mail import LONGEST_ADDRESS, normal_domain
 from auth.permissions import AccessPermission, access_of, declare, public, requires, signed_in
 from auth.providers import configs
-from auth.providers.models import ProviderConfig
-from auth.providers.oauth import OidcProvider
-from auth.providers.oauth.faults import OF_THE_WAY, Fault, OAuthFault
+from auth.providers.models import ProviderConfig, SignInAttempt
+from auth.providers.oauth import OidcProvider, Visit
+from auth.providers.oauth.faults import OF_THE_WAY, Fault, OAuthFault, SaidByBrowser
 from auth.providers.oauth.openid import session_subject
 from auth.providers.registry import list_configs, web_provider_of
 from auth.redirects import back_to
@@ -36,6 +38,11 @@ bp = Blueprint("sso", __name__, url_prefix="/sso", template_folder="templates")
 
 log = get_logger()
 
+MOST_STARTS = 1000
+"""Sign-ins begun from one address, say a company's, within a window of `auth/throttle.py`."""
+MOST_FAILURES = 100
+"""Failures from one address within a window that are shown to administrators."""
+
 
 @bp.get("/<uuid:config_id>/start")
 @public
@@ -43,6 +50,8 @@ log = get_logger()
 def start(config_id: uuid.UUID) -> ResponseReturnValue:
     """Send a person to the source to sign in."""
     config = _source(config_id)
+    if not throttle.allows("single sign-on", MOST_STARTS):
+        raise Throttled(int(throttle.WINDOW.total_seconds()))
     hint = session.pop("login_hint", "")
     next_path = back_to(request.args.get("next"), "")[:2000]
     return _depart(config, "sign-in", next_path=next_path, login_hint=hint if isinstance(hint, str) else "")
@@ -67,7 +76,7 @@ def connect(config_id: uuid.UUID) -> ResponseReturnValue:
 def verify(config_id: uuid.UUID) -> ResponseReturnValue:
     """Send somebody who is signed in to their source, to prove once more that it is them."""
     config = _source(config_id)
-    if config.id not in {known.id for known in links.verifiers_of(g.identity.user_id)}:
+    if config.id not in {known.id for known in links.verifiers_of(current_user())}:
         return redirect(url_for("security.verify"))
     next_path = back_to(request.args.get("next"), "")[:2000]
     return _depart(config, "verify", next_path=next_path, user_id=g.identity.user_id)
@@ -100,7 +109,7 @@ def callback(config_id: uuid.UUID) -> ResponseReturnValue:
         visit = journeys.receive(config, attempt, request.args.to_dict())
     except SourceUnavailable as error:
         return _failed(config, journeys.fault_of(error), attempt.purpose)
-    return arrive(attempt, config, visit)
+    return _arrive(attempt, config, visit)
 
 
 @bp.get("/<uuid:config_id>/finish")
@@ -117,7 +126,7 @@ def finish(config_id: uuid.UUID) -> ResponseReturnValue:
         name, _space, detail = fault.partition(" ")
         known = {one.value: one for one in Fault}
         return _failed(config, OAuthFault(known[name], detail), attempt.purpose)
-    return arrive(attempt, config, visit)
+    return _arrive(attempt, config, visit)
 
 
 @bp.post("/find")
@@ -202,6 +211,15 @@ def _source(config_id: uuid.UUID, *, enabled_only: bool = True) -> ProviderConfi
     return config
 
 
+def _arrive(attempt: SignInAttempt, config: ProviderConfig, visit: Visit) -> ResponseReturnValue:
+    # While the source was asked the connection was given back, and somebody may have changed or removed it.
+    try:
+        g.db.refresh(config, with_for_update=attempt.purpose == "rehearse")
+    except InvalidRequestError:
+        abort(404)
+    return arrive(attempt, config, visit) if visit.asked == journeys.digest_of(config) else _lost()
+
+
 def _depart(config: ProviderConfig, purpose: str, **options: Any) -> ResponseReturnValue:
     try:
         address = journeys.depart(config, purpose, **options)
@@ -219,7 +237,10 @@ def _lost() -> ResponseReturnValue:
 
 
 def _failed(config: ProviderConfig, error: OAuthFault, purpose: str) -> ResponseReturnValue:
-    events.record("single sign-on failed", provider_id=config.id, detail=str(error), survives=True)
+    # What has come in the browser's address is anybody's text, and administrators read this.
+    detail = error.fault.value if isinstance(error, SaidByBrowser) and purpose != "rehearse" else str(error)
+    if throttle.allows("single sign-on failure", MOST_FAILURES):
+        events.record("single sign-on failed", provider_id=config.id, detail=detail, survives=True)
     told = "denied" if error.fault is Fault.DENIED else "unreachable" if error.fault in OF_THE_WAY else "misconfigured"
     page = render_template("sso/failed.html", provider=config, told=told, rehearsal=purpose == "rehearse", error=error)
     if told == "unreachable":

@@ -90,6 +90,12 @@ def first_use(subject: str) -> bool:
     return _count({_key(subject): 1})
 
 
+def allows(kind: str, limit: int) -> bool:
+    """Whether the caller's address has done something of that kind no more often than that within a window; counts."""
+    g.db.release()
+    return _count({_key(f"{kind}:address:{_address()}"): limit})
+
+
 def _count(limits: Mapping[str, int]) -> bool:
     """Count every key up to the first that is over its limit; whether none is."""
     # Of its own, and committed at once: a refusal must not undo it, nor another process wait for it.

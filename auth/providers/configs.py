@@ -19,7 +19,7 @@ from auth.permissions import AccessPermission
 from auth.providers.ldap import LdapConfiguration
 from auth.providers.models import LinkedIdentity, ProviderConfig
 from auth.providers.oauth import OAuth2Configuration, OidcConfiguration, PlatformConfiguration
-from auth.providers.registry import list_configs, open_secret, platform_providers, seal_secret
+from auth.providers.registry import list_configs, open_secret, platform_providers, read_platform, seal_secret
 from tenants.db import now
 
 Configuration = LdapConfiguration | OidcConfiguration | OAuth2Configuration | PlatformConfiguration
@@ -63,6 +63,11 @@ def validate(kind: str, settings: Mapping[str, Any]) -> Configuration:
         raise InvalidProvider(
             f"platform: this installation does not offer '{configuration.platform}'; it has {offered}"
         )
+    if isinstance(configuration, PlatformConfiguration):
+        try:
+            read_platform(platform_providers()[configuration.platform], configuration)
+        except ValueError as error:
+            raise InvalidProvider(str(error)) from None
     return configuration
 
 

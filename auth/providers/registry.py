@@ -24,6 +24,7 @@ from auth.providers.oauth import (
     WebProvider,
 )
 from auth.providers.oauth import faults as oauth_faults
+from auth.providers.oauth.configuration import TENANT_ID
 from auth.providers.oauth.provider import Access as WebAccess
 from config.settings import SettingsError
 
@@ -63,7 +64,7 @@ def web_provider_of(config: ProviderConfig) -> WebProvider:
     """The web source that a configuration describes. Raises OAuthFault as `provider_of` does."""
     try:
         configuration, secret = _web_configuration(config)
-    except (ValidationError, KeyError):
+    except (ValueError, KeyError):
         raise oauth_faults.OAuthFault(oauth_faults.Fault.BAD_SETTINGS, config.name) from None
     except InvalidToken:
         raise oauth_faults.OAuthFault(oauth_faults.Fault.SECRET_LOST) from None
@@ -96,9 +97,11 @@ def platform_providers() -> Mapping[str, Mapping[str, Any]]:
 def check_platform_providers(offered: Mapping[str, Mapping[str, Any]]) -> None:
     """Raise SettingsError unless every source that this installation offers can be one."""
     for name, offer in offered.items():
+        # Which directories' people may come in is said by the tenants, if the installation does not.
         somewhere = PlatformConfiguration(platform=name, directory_ids=("00000000-0000-0000-0000-000000000000",))
+        is_for_any = TENANT_ID in str(offer.get("issuer")) and not offer.get("directory_ids")
         try:
-            configuration, secret = read_platform(offer, somewhere)
+            configuration, secret = read_platform(offer, somewhere if is_for_any else None)
             configuration.check_secret(secret.get_secret_value() if secret else None)
         except ValueError as error:
             # What pydantic says holds the values, secrets among them.
@@ -110,17 +113,28 @@ def check_platform_providers(offered: Mapping[str, Mapping[str, Any]]) -> None:
 def read_platform(
     offer: Mapping[str, Any], wanted: PlatformConfiguration | None = None
 ) -> tuple[Any, SecretStr | None]:
-    """Configuration and secret of a source of the platform, narrowed to what a tenant wants. Raises ValidationError."""
+    """Configuration and secret of a source of the platform, narrowed to what a tenant wants. Raises ValueError."""
     values = {name: value for name, value in offer.items() if name not in ("kind", "label", "client_secret")}
     kind = OAuth2Configuration if offer.get("kind", "oidc") == "oauth2" else OidcConfiguration
     if wanted is not None:
-        chosen = wanted.model_dump(exclude={"platform"})
-        values |= {name: value for name, value in chosen.items() if value and name in kind.model_fields}
-    # It has one redirect address, whoever asks, and signing out there is nobody tenant's to decide.
+        values |= _narrowed(values, wanted, kind)
+    # It has one redirect address, whoever asks, and signing out there is no tenant's to decide.
     values |= {"broker": True}
     secret = str(offer.get("client_secret") or "")
     configuration = kind.model_validate(values)
     return configuration, SecretStr(secret) if secret else None
+
+
+def _narrowed(values: Mapping[str, Any], wanted: PlatformConfiguration, kind: type[Any]) -> dict[str, Any]:
+    """What a tenant wants of an offer: less than that, never something else."""
+    chosen = {name: value for name, value in wanted.model_dump(exclude={"platform"}).items() if value}
+    for name, value in chosen.items():
+        if name not in kind.model_fields:
+            raise ValueError(f"{name}: the source that is offered has no such setting")
+        offered = values.get(name)
+        if isinstance(value, tuple) and offered and not set(value) <= set(offered):
+            raise ValueError(f"{name}: the installation allows {', '.join(map(str, offered))} only")
+    return chosen
 
 
 def _web_configuration(

@@ -23,14 +23,15 @@ ENTRY = Entry(
 def overview() -> ResponseReturnValue:
     """Sources, domains and the last events."""
     configs = list_configs()
-    latest = events.latest(limit=20)
-    people = {event.user_id for event in latest if event.user_id is not None}
+    latest, emergencies = events.latest(limit=20), events.latest(kinds=("break-glass sign-in",), limit=5)
+    people = {event.user_id for event in (*latest, *emergencies) if event.user_id is not None}
     named = g.db.execute(select(User.id, User.email).where(User.id.in_(people)))
     return render_template(
         "admin/sign_in.html",
         sources=[(config, descriptions.state_of(config), descriptions.addresses_of(config)) for config in configs],
         domains=[(row, domain_records.record_of(row)) for row in domains.list_domains()],
         events=latest,
+        emergencies=emergencies,
         kinds=events.KINDS,
         people={user_id: email for user_id, email in named},  # noqa: C416 - its rows are no pairs to the checker
         labels={config.id: config.label for config in configs},

@@ -10,7 +10,7 @@ import ssl
 import threading
 import time
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -45,11 +45,12 @@ class Channel:
     ) -> None:
         self._allowed = allowed
         self._owner = owner
-        self._insecure = insecure
+        self.insecure = insecure
         self.ca_bundle = ca_bundle
         self._ends_at = time.monotonic() + patience
         self._sockets: list[socket.socket] = []
         self._lock = threading.Lock()
+        self._over = False
         self._timer = threading.Timer(patience, self._shut_down)
         self._timer.daemon = True
 
@@ -120,7 +121,7 @@ class Channel:
             usable = False
         if not usable or parts.username is not None:
             raise OAuthFault(Fault.ODD_ANSWER, "no web address")
-        if parts.scheme != "https" and not self._insecure:
+        if parts.scheme != "https" and not self.insecure:
             raise OAuthFault(Fault.INSECURE, url)
 
     def connect(self, host: str, port: int) -> socket.socket:
@@ -133,14 +134,20 @@ class Channel:
             raise Unreachable(Fault.UNKNOWN_HOST, host) from error
         except TimeoutError as error:
             raise Unreachable(Fault.TIMEOUT, host) from error
+        failure: OSError = TimeoutError()
         for endpoint in endpoints:
+            if time.monotonic() >= self._ends_at:
+                break
             try:
                 made = socket.create_connection(endpoint.address[:2], timeout=self.remaining)
             except OSError as error:
-                failure: OSError = error
+                failure = error
                 continue
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
+                if self._over:  # nobody would shut this one down any more
+                    made.close()
+                    break
                 # TLS takes the socket's descriptor for itself; a twin of it stays ours to shut the connection down by.
                 self._sockets.append(socket.socket(fileno=os.dup(made.fileno())))
             return made
@@ -156,6 +163,7 @@ class Channel:
 
     def _shut_down(self) -> None:
         with self._lock:
+            self._over = True
             for twin in self._sockets:
                 try:
                     twin.shutdown(socket.SHUT_RDWR)
@@ -181,12 +189,24 @@ class _Adapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         """Prepare the pools."""
-        trusted = ssl.create_default_context(cafile=certifi.where(), cadata=self._channel.ca_bundle)
-        super().init_poolmanager(*args, **options, ssl_context=trusted)
+        super().init_poolmanager(*args, **options, ssl_context=trust(self._channel.ca_bundle))
         self.poolmanager.pool_classes_by_scheme = {
             "http": partial(_Pool, self._channel),
             "https": partial(_SecurePool, self._channel),
         }
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Have the certificate verified by the context, which knows the authorities; requests would read them anew."""
+        conn.cert_reqs = "CERT_REQUIRED"
+
+
+@lru_cache(maxsize=100)
+def trust(ca_bundle: str | None) -> ssl.SSLContext:
+    """TLS that verifies by the usual authorities, and by those of a bundle (PEM). Raises ValueError."""
+    try:
+        return ssl.create_default_context(cafile=certifi.where(), cadata=ca_bundle or None)
+    except (ssl.SSLError, ValueError, TypeError):
+        raise ValueError("must be the certificates of authorities (PEM)") from None
 
 
 class _Pool(HTTPConnectionPool):

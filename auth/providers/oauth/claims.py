@@ -114,4 +114,7 @@ def check_organisation(claims: Mapping[str, Any], configuration: OidcConfigurati
 
 def _text(value: Any) -> str:
     """A text to show, without what would steer a terminal or turn a line around."""
-    return _STEERING.sub("", value[:_LONGEST_TEXT]).strip() if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    whole = value[:_LONGEST_TEXT].encode("utf-8", "ignore").decode()  # without halves of surrogate pairs
+    return _STEERING.sub("", whole).strip()

@@ -9,6 +9,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from auth.providers.oauth.channel import trust
 from auth.providers.oauth.presets import OAUTH2_PRESETS, OIDC_PRESETS
 
 TENANT_ID = "{tenantid}"
@@ -66,6 +67,15 @@ class WebConfiguration(BaseModel):
         if not isinstance(preset, str) or preset not in cls.presets:
             raise ValueError(f"preset: there are {', '.join(cls.presets)}")
         return {**cls.presets[preset], **given}
+
+    @field_validator("ca_bundle")
+    @classmethod
+    def _check_bundle(cls, value: str | None) -> str | None:
+        if value is not None:
+            if len(value) > 200_000:
+                raise ValueError("must be at most 200 kB")
+            trust(value)
+        return value
 
     @model_validator(mode="after")
     def _check_addresses(self) -> Self:

@@ -90,5 +90,9 @@ class OAuthFault(SourceUnavailable):
         self.detail = detail[:LONGEST_DETAIL]
 
 
+class SaidByBrowser(OAuthFault):
+    """A refusal that has come in the browser's address: anybody can write such a one, so its words prove nothing."""
+
+
 class Unreachable(OAuthFault):
     """The provider gave no answer."""

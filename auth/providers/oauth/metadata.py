@@ -23,6 +23,10 @@ GOOD_FOR = 15 * 60
 KEYS_EVERY = 60
 """Seconds between two fetches of keys because of an unknown one."""
 _MOST_ISSUERS = 1000
+_KEPT = (
+    "issuer", "authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint",
+    "id_token_signing_alg_values_supported", "authorization_response_iss_parameter_supported",
+)  # fmt: skip
 _MOST_KEYS = 100
 
 
@@ -88,12 +92,12 @@ class Issuers:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[str, str | None], Issuer] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str | None, bool], Issuer] = OrderedDict()
 
     def find(self, name: str, channel: Channel) -> Issuer:
         """The issuer of that name. Raises OAuthFault."""
-        # Who trusts authorities of their own shares nothing with others.
-        key = (name, channel.ca_bundle)
+        # Who trusts authorities of their own, or goes without https, shares nothing with others.
+        key = (name, channel.ca_bundle, channel.insecure)
         with self._lock:
             known = self._known.get(key)
             if known is not None and time.monotonic() - known.fetched_at < GOOD_FOR:
@@ -120,7 +124,7 @@ def _fetch(name: str, channel: Channel) -> Issuer:
         raise OAuthFault(Fault.ODD_ANSWER, "the description is no object")
     if document.get("issuer") != name:
         raise OAuthFault(Fault.WRONG_ISSUER, str(document.get("issuer")))
-    issuer = Issuer(name, document, time.monotonic())
+    issuer = Issuer(name, {key: document[key] for key in _KEPT if key in document}, time.monotonic())
     for needed in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
         channel.check_address(issuer.address(needed))
     return issuer

@@ -44,7 +44,7 @@ class OidcProvider(WebProvider):
 
     def _request_parameters(self, errand: Errand, login_hint: str) -> dict[str, Any]:
         wanted = super()._request_parameters(errand, login_hint) | {"nonce": errand.nonce}
-        if errand.anew:
+        if errand.anew_since is not None:
             wanted |= {"prompt": "login", "max_age": 0}
         elif self.configuration.max_age is not None:
             wanted["max_age"] = self.configuration.max_age
@@ -69,7 +69,8 @@ class OidcProvider(WebProvider):
             channel,
             nonce=errand.nonce,
             access_token=token["access_token"],
-            max_age=0 if errand.anew else configuration.max_age,
+            max_age=configuration.max_age,
+            signed_in_since=errand.anew_since,
         )
         claims = said.merged(signed, self._ask_further(channel, issuer, token, signed))
         said.check_organisation(signed, configuration)
@@ -85,7 +86,7 @@ class OidcProvider(WebProvider):
             claims=claims,
             session=RemoteSession(
                 subject=session_subject(issuer_of(signed, configuration), signed["sub"]),
-                sid=sid if isinstance(sid, str) and len(sid) <= 255 else "",
+                sid=sid if isinstance(sid, str) and len(sid) <= 255 and sid.isascii() and sid.isprintable() else "",
                 id_token=token["id_token"],
             ),
         )

@@ -1,6 +1,7 @@
 """A web source: sends people to sign in elsewhere, and finds out who came back. Keeps nothing of an attempt."""
 
 import abc
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,16 +10,18 @@ from typing import Any
 from authlib.common.urls import add_params_to_uri
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
+from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from joserfc.jwk import ECKey, OKPKey
 from pydantic import SecretStr
 
 from auth.breakers import Paused, breakers, in_turn
 from auth.outgoing import Network
 from auth.providers.base import ExternalIdentity, Provider
-from auth.providers.oauth.channel import Channel
+from auth.providers.oauth.channel import PATIENCE, Channel
 from auth.providers.oauth.configuration import OAuth2Configuration, OidcConfiguration, PrivateKey, private_key
-from auth.providers.oauth.faults import Fault, OAuthFault, Unreachable
+from auth.providers.oauth.faults import Fault, OAuthFault, SaidByBrowser, Unreachable
 from auth.providers.oauth.metadata import Issuer
 
 _REFUSALS = {
@@ -36,6 +39,7 @@ _REFUSALS = {
     "bad_verification_code": Fault.CODE_REFUSED,
 }
 _LONGEST_CODE = 8192
+_LONGEST_WAIT = 3.0  # seconds in each of two queues
 _CURVES = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 
 
@@ -47,8 +51,8 @@ class Errand:
     nonce: str
     verifier: str = field(repr=False)
     redirect_uri: str
-    anew: bool = False
-    """Whether the person has to sign in there anew, even if they are."""
+    anew_since: float | None = None
+    """Seconds since 1970: the person has to sign in there anew, after that moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,8 @@ class Visit:
     claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """All that the provider has said, for a rehearsal."""
     session: RemoteSession = field(default_factory=RemoteSession)
+    asked: str = ""
+    """Digest of the settings by which the provider was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +101,19 @@ class WebProvider(Provider):
             issuer = self._issuer(channel)
             address = issuer.address("authorization_endpoint")
             channel.check_address(address)
-            with self._session(channel, issuer, errand) as session:
-                wanted = self._request_parameters(errand, login_hint)
-                url, _state = session.create_authorization_url(
-                    address, state=errand.state, code_verifier=errand.verifier, **wanted
-                )
-        return str(url)
+        return str(
+            prepare_grant_uri(
+                address,
+                self.configuration.client_id,
+                "code",
+                redirect_uri=errand.redirect_uri,
+                scope=" ".join(self.configuration.scopes) or None,
+                state=errand.state,
+                code_challenge=create_s256_code_challenge(errand.verifier),
+                code_challenge_method="S256",
+                **self._request_parameters(errand, login_hint),
+            )
+        )
 
     def redeem(self, answer: Mapping[str, str], errand: Errand) -> Visit:
         """Who came back with that answer to that errand, whose state was found already. Raises SourceUnavailable."""
@@ -109,7 +122,8 @@ class WebProvider(Provider):
             # Before anything else: of a stranger's answer nothing is believed, and nothing sent to this provider.
             self._check_sender(answer, issuer)
             if error := answer.get("error"):
-                raise _refusal(error, answer.get("error_description", ""))
+                refused = _refusal(error, answer.get("error_description", ""))
+                raise SaidByBrowser(refused.fault, refused.detail)
             code = answer.get("code", "")
             if not 0 < len(code) <= _LONGEST_CODE:
                 raise OAuthFault(Fault.ODD_ANSWER, "no code")
@@ -120,12 +134,14 @@ class WebProvider(Provider):
     @contextmanager
     def channel(self) -> Iterator[Channel]:
         """Ask the provider within this block, unless it did not answer of late. Raises SourceUnavailable."""
-        configuration = self.configuration
+        configuration, begun = self.configuration, time.monotonic()
         try:
             with (
-                in_turn(self.access.owner),
-                breakers.of(self.id).attempt(Unreachable),
+                in_turn(self.access.owner, longest_wait=_LONGEST_WAIT),
+                breakers.of(self.id).attempt(Unreachable, longest_wait=_LONGEST_WAIT),
                 Channel(
+                    # What was waited in the queue is part of it.
+                    patience=max(1.0, PATIENCE - (time.monotonic() - begun)),
                     allowed=self.access.allowed,
                     owner=self.access.owner,
                     insecure=configuration.insecure,
@@ -170,7 +186,6 @@ class WebProvider(Provider):
             token_endpoint_auth_method=method,
             scope=" ".join(self.configuration.scopes) or None,
             redirect_uri=errand.redirect_uri,
-            code_challenge_method="S256",
         )
         if key is not None:
             header = {"kid": self.configuration.key_id} if self.configuration.key_id else None

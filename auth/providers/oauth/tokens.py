@@ -33,6 +33,7 @@ ALGORITHMS = frozenset(
 LONGEST_SUB = 255
 """Characters that `sub` may have (OpenID Connect Core 1.0, section 2)."""
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
+_LEEWAY_ANEW = 15
 _LONGEST_TOKEN = 256 * 1024
 _FAULTS = {"aud": Fault.WRONG_AUDIENCE, "azp": Fault.WRONG_AUDIENCE, "nonce": Fault.WRONG_NONCE, "iss": Fault.MIXED_UP,
            "iat": Fault.NOT_NOW, "exp": Fault.NOT_NOW, "nbf": Fault.NOT_NOW}  # fmt: skip
@@ -64,8 +65,12 @@ def read_id_token(
     nonce: str,
     access_token: str | None,
     max_age: int | None = None,
+    signed_in_since: float | None = None,
 ) -> dict[str, Any]:
-    """The claims of an ID token that this issuer made for this client and this attempt. Raises OAuthFault."""
+    """The claims of an ID token that this issuer made for this client and this attempt. Raises OAuthFault.
+
+    `max_age`, in seconds, and `signed_in_since`, in seconds since 1970, say when the person must have signed in there.
+    """
     if not isinstance(token, str):
         raise OAuthFault(Fault.NO_TOKEN)
     header, claims = _verified(token, issuer, channel)
@@ -79,7 +84,7 @@ def read_id_token(
     _validate(checked, configuration)
     if header.get("typ") not in (None, "JWT", "jwt", "id_token+jwt"):
         raise OAuthFault(Fault.BAD_TOKEN, "typ")
-    _check_sign_in(claims, configuration, max_age)
+    _check_sign_in(claims, configuration, max_age, signed_in_since)
     return claims
 
 
@@ -171,13 +176,18 @@ def _validate(checked: CodeIDToken, configuration: OidcConfiguration, *, subject
         raise OAuthFault(Fault.BAD_TOKEN, str(error)) from error
 
 
-def _check_sign_in(claims: Mapping[str, Any], configuration: OidcConfiguration, max_age: int | None) -> None:
+def _check_sign_in(
+    claims: Mapping[str, Any], configuration: OidcConfiguration, max_age: int | None, since: float | None
+) -> None:
     """When and how the person was signed in there, if that matters."""
-    if max_age is not None:
-        signed_in_at = claims.get("auth_time")
+    earliest = [time.time() - max_age - LEEWAY] if max_age is not None else []
+    # Less leeway: else somebody who has just left their browser would have signed in "anew".
+    earliest += [since - _LEEWAY_ANEW] if since is not None else []
+    signed_in_at = claims.get("auth_time")
+    if earliest:
         if isinstance(signed_in_at, bool) or not isinstance(signed_in_at, int | float):
             raise OAuthFault(Fault.STALE, "auth_time")
-        if time.time() - signed_in_at > max_age + LEEWAY:
+        if signed_in_at < max(earliest):
             raise OAuthFault(Fault.STALE, "auth_time")
     if configuration.acr_values and claims.get("acr") not in configuration.acr_values:
         raise OAuthFault(Fault.TOO_WEAK, str(claims.get("acr")))

@@ -1,0 +1,62 @@
+"""What follows from what Flask-Security and Flask-Login report: login sessions begin and end, links become void."""
+
+import secrets
+from typing import Any
+
+from flask import Flask, g, session
+from flask_babel import gettext as _
+from flask_login import user_logged_out
+from flask_security import UserMixin, user_authenticated
+from flask_security.signals import change_email_confirmed, password_changed, password_reset, user_confirmed
+from werkzeug.local import LocalProxy
+
+from auth import devices, enforcement, gate, links, sessions, users
+from auth.errors import SignInRefused
+from auth.models import User
+from tenants.db import now
+
+
+def init_app(app: Flask) -> None:
+    """Follow what Flask-Security and Flask-Login report in `app`."""
+    user_authenticated.connect(gate.admit, app)
+    user_logged_out.connect(_end_login_session, app)
+    password_changed.connect(_end_other_sessions, app)
+    password_reset.connect(_finish_reset, app)
+    user_confirmed.connect(_end_other_sessions, app)
+    change_email_confirmed.connect(_finish_change_of_address, app)
+
+
+def _end_login_session(_sender: Any, **_arguments: Any) -> None:
+    sessions.end_current()
+
+
+def _end_other_sessions(_sender: Any, user: User, **_arguments: Any) -> None:
+    g.db.flush()
+    sessions.end_all(user.id, but_current=True)
+
+
+def _finish_reset(_sender: Any, user: UserMixin, **_arguments: Any) -> None:
+    # The link reached the mailbox, so the address is theirs and this browser is no stranger.
+    person = unproxied(user)
+    person.confirmed_at = person.confirmed_at or now()
+    devices.remember(person)
+    sessions.end_all(person.id)
+
+
+def _finish_change_of_address(_sender: Any, user: User, old_email: str, **_arguments: Any) -> None:
+    # The link may be older than what closes the account's other ways in, and an address elsewhere would open them.
+    if enforcement.required_source(old_email) is not None or links.directory_of(user.id):
+        g.db.rollback()
+        raise SignInRefused(_("Your address is changed where you sign in, and not here."))
+    # Links that were mailed to the former address name the former handle.
+    user.fs_uniquifier = secrets.token_hex(16)
+    if g.identity.user_id == user.id:
+        session["_user_id"] = user.fs_uniquifier
+    _end_other_sessions(_sender, user)
+    users.send_address_notice(user, old_email)
+
+
+def unproxied(user: Any) -> User:
+    """The user behind Flask-Login's stand-in."""
+    person: User = user._get_current_object() if isinstance(user, LocalProxy) else user
+    return person
