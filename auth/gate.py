@@ -155,7 +155,7 @@ def admit(_sender: Any, user: User, authn_via: Sequence[str] | None = None, **_k
             linking.tell(linked)
         proved = _proved(user, authn_via)
         _check_source(user, proved.provider)
-        carried = provider_sessions.detach(g.identity.login) if authn_via == ["change"] else proved.provider_session
+        carried = provider_sessions.detach(sessions.current()) if authn_via == ["change"] else proved.provider_session
         second = _SECOND_FACTORS.get(request.endpoint or "", "second factor")
         methods = list(authn_via) if authn_via else [proved.method, second]
         login = sessions.start(user, provider=proved.provider, methods=methods, remember=remember)
@@ -171,8 +171,8 @@ def admit(_sender: Any, user: User, authn_via: Sequence[str] | None = None, **_k
 
 def _proved(user: User, authn_via: Sequence[str] | None) -> FirstFactor:
     """What the sign-in has begun with."""
-    if authn_via == ["change"] and g.identity.login is not None:
-        return FirstFactor(str(user.id), g.identity.login.provider)
+    if authn_via == ["change"] and (login := sessions.current()) is not None:
+        return FirstFactor(str(user.id), login.provider)
     return first_factor.of(user) or FirstFactor(str(user.id))
 
 

@@ -13,7 +13,6 @@ from auth.keys import box_of
 from auth.models import LoginSession
 from auth.providers.models import ProviderConfig, ProviderSession
 from auth.providers.oauth import RemoteSession
-from auth.sessions import Login
 from tenants.db import now
 
 _LONGEST_TOKEN = 3 * 1024  # longer ones are not shown again: no address would hold them
@@ -48,7 +47,7 @@ def attach(noted: str, login: LoginSession) -> None:
     row.login_session_id = login.id
 
 
-def detach(login: Login | None) -> str:
+def detach(login: LoginSession | None) -> str:
     """Let what a login session comes from outlive it, for the one that takes its place."""
     row = _of(login.id) if login is not None else None
     if row is None:

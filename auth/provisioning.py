@@ -164,7 +164,9 @@ def _may_bring(identity: ExternalIdentity, config: ProviderConfig) -> bool:
     if not config.is_web:
         return True
     domain = normal_domain((identity.email or "").rpartition("@")[2])
-    return config.rehearsed_at is not None and domain in config.domains and domain in enforcement.held_domains("proved")
+    # An unverified one is anybody's, and whoever came with it first would keep the account.
+    believed = identity.email_vouched and config.rehearsed_at is not None
+    return believed and domain in config.domains and domain in enforcement.held_domains("proved")
 
 
 def _as_user(user_id: uuid.UUID, identity: ExternalIdentity) -> dict[str, Any]:

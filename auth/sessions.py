@@ -112,6 +112,15 @@ def issue(user_id: uuid.UUID, user_agent: str) -> tuple[str, dict[str, Any]]:
     }
 
 
+def current() -> LoginSession | None:
+    """The calling browser's login session, as it is now; the identity of a request may be older."""
+    token = _token()
+    if token is None:
+        return None
+    row: LoginSession | None = g.db.scalar(select(LoginSession).where(LoginSession.token_hash == _hash(token)))
+    return row
+
+
 def renew(*, provider: str | None = None) -> None:
     """Give the current login session a new id: after a step-up the former cookie no longer counts.
 
