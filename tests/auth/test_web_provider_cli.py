@@ -105,7 +105,6 @@ def test_a_private_key_may_come_from_a_file(app: Flask, acme: Workspace, server:
     ("words", "said"),
     [
         (["test", "work", "alice"], "it is rehearsed by"),
-        (["link", "work", "alice", "owner@{slug}.example"], "is a web source"),
         (["sync", "work"], "is a web source"),
         (["enforce", "work", "--break-glass", "nobody@x.example"], "no user"),
         (["enforce", "work", "--break-glass", "owner@{slug}.example"], "it is switched off"),
@@ -137,3 +136,16 @@ def test_enforcing_and_relaxing(app: Flask, acme: Workspace, server: OidcServer)
     assert run(app, acme, "disable", "work").exit_code == 1
     assert run(app, acme, "relax", "work").exit_code == 0
     assert run(app, acme, "disable", "work").exit_code == 0
+
+
+def test_somebody_is_joined_by_an_administrator_who_answers_for_it(
+    app: Flask, acme: Workspace, server: OidcServer
+) -> None:
+    config_id = sources.connect(app, acme, server)
+    member, sub = acme.people["member"], f"m-{acme.slug}"
+    done = run(app, acme, "link", "work", sub, member.email)
+    assert done.exit_code == 0, done.output
+    server.add_person(sub)  # no address at all
+    visitor = Visitor(app, acme.host)
+    sources.sign_in(visitor, server, config_id, sub)
+    assert visitor.get("/api/v1/me").json["user"]["email"] == member.email

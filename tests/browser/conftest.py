@@ -15,7 +15,8 @@ from tests.browser.steps import come_in
 from tests.browser.watch import Watch
 from tests.conftest import Database
 from tests.factories import Workspace, make_workspace
-from tests.servers import chromium, require
+from tests.servers import chromium, oidc, require
+from tests.servers.oidc import OidcServer
 
 PATIENCE = 15_000  # milliseconds, for a machine that is busy with other tests
 
@@ -45,6 +46,13 @@ def sqlite_site(sqlite_database: Database) -> Iterator[Site]:
     """The product on SQLite."""
     with serve(sqlite_database) as site:
         yield site
+
+
+@pytest.fixture(scope="package")
+def provider() -> Iterator[OidcServer]:
+    """An identity provider; people come to its pages, too."""
+    with require(oidc.start) as server:
+        yield server
 
 
 @pytest.fixture

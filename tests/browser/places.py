@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 
 from playwright.sync_api import Page, expect
 
+from auth import events
 from auth.providers import configs
+from auth.providers.models import LinkedIdentity, MailDomain
 from tests.auth.helpers import inside
 from tests.browser.site import Site
 from tests.browser.steps import enter, form_with, send, sign_in
@@ -18,7 +20,7 @@ PUBLIC = ("/auth/login", "/auth/reset", "/auth/confirm", "/auth/wan-signin")
 PERSONAL = (
     "/", "/projects/", "/projects/?sort=name", "/projects/?search=nothing+has+this+name", "/projects/?page=9",
     "/projects/new", "/account/", "/account/sessions", "/auth/change", "/auth/change-email", "/auth/tf-setup",
-    "/auth/mf-recovery-codes", "/auth/wan-register", "/auth/verify", "/no/such/page",
+    "/auth/mf-recovery-codes", "/auth/wan-register", "/auth/verify", "/admin/sign-in/", "/no/such/page",
 )  # fmt: skip
 PROJECT = ("", "/edit", "/delete")
 
@@ -44,6 +46,28 @@ def walk(page: Page, site: Site, workspace: Workspace) -> Iterator[str]:
         press(page)
         expect(page.locator(appears)).to_be_visible()
         yield name
+    yield from _web_sources(page, site, workspace)
+
+
+def _web_sources(page: Page, site: Site, workspace: Workspace) -> Iterator[str]:
+    config_id = _connect_web(site, workspace)
+    for path in ("/admin/sign-in/", "/account/", "/auth/verify", f"/sso/{config_id}/connect"):
+        yield _go(page, f"{path}?with=sources")
+    for name, end in (("lost", "callback"), ("unreachable", "start"), ("a rehearsal that fails", "rehearse")):
+        page.goto(f"/sso/{config_id}/{end}")
+        if end == "rehearse":
+            send(page.locator("main form"))
+            expect(page.get_by_role("alert")).to_be_visible()
+        yield name
+    page.context.clear_cookies()
+    for path in ("/auth/login?with=sources", "/auth/login?step=password"):
+        yield _go(page, path)
+    page.route(f"**/sso/{config_id}/start", lambda route: route.fulfill(status=204))  # it leads away at once
+    page.goto("/auth/login")
+    page.locator("main [name=email]").fill(f"somebody@{workspace.slug}.example")
+    send(page.locator("main form:has([name=email])"))
+    expect(page.locator("main a[href*='/start']")).to_be_visible()
+    yield "on the way to a source"
 
 
 def walk_hosts(page: Page, site: Site) -> Iterator[str]:
@@ -74,6 +98,22 @@ def _connect(site: Site, workspace: Workspace) -> uuid.UUID:
     with inside(site.app, workspace):
         config = configs.add_provider("office", "ldap", settings, actor=None, label=LONG_NAME[:100])
         configs.enable_provider(config, actor=None)
+        return config.id
+
+
+def _connect_web(site: Site, workspace: Workspace) -> uuid.UUID:
+    settings = {"issuer": "http://localhost:1", "client_id": "x", "client_auth": "none", "insecure": True}
+    mine = f"{workspace.slug}.example"
+    with inside(site.app, workspace) as session:
+        config = configs.add_provider("web", "oidc", settings, actor=None, label=LONG_NAME[:100], domains=[mine])
+        configs.enable_provider(config, actor=None, untried=True)
+        for state in ("pending", "proved", "warning", "lapsed"):
+            domain = mine if state == "proved" else f"{state}.{LONG_NAME[:40]}.{mine}".lower().replace("ä", "a")
+            session.add(MailDomain(domain=domain, token="t" * 43, state=state))
+        owner = workspace.people["owner"].id
+        session.add(LinkedIdentity(user_id=owner, provider_id=config.id, subject=LONG_NAME, login=LONG_NAME.lower()))
+        for kind in events.KINDS:
+            events.record(kind, user_id=owner, provider_id=config.id, detail=LONG_NAME * 2)
         return config.id
 
 

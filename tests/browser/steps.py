@@ -8,6 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests import visitor
 from tests.browser.site import Site
 from tests.factories import Person, Workspace
+from tests.servers import oidc
 
 on_both = pytest.mark.parametrize(
     "site", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
@@ -58,10 +59,22 @@ def come_in(page: Page, site: Site, workspace: Workspace, role: str = "member") 
     expect_signed_in(page)
 
 
-def sign_out(page: Page) -> None:
-    """Leave by the menu."""
+def sign_in_there(page: Page, login: str) -> None:
+    """Fill the sign-in page of an identity provider in; what comes then is up to the test."""
+    page.locator("[name=login]").fill(login)
+    page.locator("[name=password]").fill(oidc.PASSWORD)
+    page.locator("button[type=submit]:not([name=cancel])").click()
+
+
+def leave(page: Page) -> None:
+    """Press what signs out in the menu; what comes then is up to the test."""
     menu(page).locator("summary").click()
     page.locator("form[action$='/auth/logout'] button").click()
+
+
+def sign_out(page: Page) -> None:
+    """Leave by the menu."""
+    leave(page)
     expect_signed_out(page)
 
 

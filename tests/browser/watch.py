@@ -37,6 +37,7 @@ class Watch:
             self._pages.add(response.url.partition("#")[0])
         elif response.status >= 400:
             self._heard.append((response.url, f"answered {response.status}"))
-        # The sign-in page says with a 503 that a directory cannot be reached.
-        if response.status >= 500 and not (response.status == 503 and response.url.endswith("/auth/login")):
+        # The sign-in page says with a 503 that a directory cannot be reached, and so do the ways to a web source.
+        says_so = response.url.endswith("/auth/login") or "/sso/" in response.url
+        if response.status >= 500 and not (response.status == 503 and says_so):
             self._heard.append((response.url, f"answered {response.status}"))
