@@ -1,5 +1,6 @@
 """What becomes of somebody who has come back from a web source, by the purpose for which they were sent."""
 
+import json
 import time
 from collections.abc import Callable, Mapping
 
@@ -94,7 +95,10 @@ def _rehearse(attempt: SignInAttempt, config: ProviderConfig, visit: Visit) -> R
 
 def shown(claims: Mapping[str, object]) -> list[tuple[str, str]]:
     """Claims for people: not too many, and none too long."""
-    named = [(str(name)[:200], str(value)) for name, value in sorted(claims.items(), key=lambda item: str(item[0]))]
+    named = [
+        (str(name)[:200], value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
+        for name, value in sorted(claims.items(), key=lambda item: str(item[0]))
+    ]
     return [
         (name, value if len(value) <= _LONGEST_SHOWN else value[:_LONGEST_SHOWN] + " …")
         for name, value in named[:_MOST_SHOWN]

@@ -21,7 +21,7 @@ from auth.csrf import from_machines
 from auth.errors import SourceUnavailable, Throttled
 from auth.identity import current_user
 from auth.mail import LONGEST_ADDRESS, normal_domain
-from auth.permissions import AccessPermission, access_of, declare, public, requires, signed_in
+from auth.permissions import AccessPermission, access_of, can, declare, public, requires, signed_in
 from auth.providers import configs
 from auth.providers.models import ProviderConfig, SignInAttempt
 from auth.providers.oauth import OidcProvider, Visit
@@ -238,11 +238,12 @@ def _lost() -> ResponseReturnValue:
 
 def _failed(config: ProviderConfig, error: OAuthFault, purpose: str) -> ResponseReturnValue:
     # What has come in the browser's address is anybody's text, and administrators read this.
-    detail = error.fault.value if isinstance(error, SaidByBrowser) and purpose != "rehearse" else str(error)
+    rehearsal = purpose == "rehearse" and can(AccessPermission.PROVIDER_MANAGE)
+    detail = error.fault.value if isinstance(error, SaidByBrowser) and not rehearsal else str(error)
     if throttle.allows("single sign-on failure", MOST_FAILURES):
         events.record("single sign-on failed", provider_id=config.id, detail=detail, survives=True)
     told = "denied" if error.fault is Fault.DENIED else "unreachable" if error.fault in OF_THE_WAY else "misconfigured"
-    page = render_template("sso/failed.html", provider=config, told=told, rehearsal=purpose == "rehearse", error=error)
+    page = render_template("sso/failed.html", provider=config, told=told, rehearsal=rehearsal, error=error)
     if told == "unreachable":
         return page, 503, {"Retry-After": str(RETRY_AFTER)}
     return page, 403 if told == "denied" else 502

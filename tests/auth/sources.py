@@ -2,19 +2,22 @@
 
 import html
 import re
+import secrets
 import uuid
 from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from auth import groups
+from auth import groups, links, users
+from auth.models import User
 from auth.providers import configs
-from auth.providers.models import MailDomain, ProviderConfig
+from auth.providers.models import MailDomain, ProviderConfig, SecurityEvent
 from tenants.db import now
 from tests.auth.helpers import inside
-from tests.factories import Workspace
+from tests.factories import Person, Workspace
 from tests.servers import oidc
 from tests.servers.oidc import OidcServer
 from tests.visitor import Visitor
@@ -32,16 +35,22 @@ def connect(
     enabled: bool = True,
     rehearsed: bool = True,
     client: dict[str, Any] | None = None,
+    key: str | None = None,
+    backchannel: str | None = None,
     **settings: Any,
 ) -> uuid.UUID:
-    """Connect the workspace to that provider, in which a client is made for it; gives back the source's id."""
+    """Connect the workspace to that provider, in which a client is made for it; gives back the source's id.
+
+    `key` is the private key of a client that has no secret; `backchannel` the host that is told of sign-outs there, if
+    it is not the workspace's.
+    """
     policy = {key: settings.pop(key) for key in POLICY if key in settings}
     base = host or workspace.url
     made = server.add_client(redirect_uris=[f"{base}/sso/placeholder/callback"], **(client or {}))
     given = {"issuer": server.issuer, "client_id": made.id, "insecure": True, "groups_claim": "groups",
              "scopes": ["openid", "profile", "email", "groups"]} | settings  # fmt: skip
     config_id = add(
-        app, workspace, name, "oidc", given, secret=made.secret, enabled=enabled, rehearsed=rehearsed, **policy
+        app, workspace, name, "oidc", given, secret=key or made.secret, enabled=enabled, rehearsed=rehearsed, **policy
     )
     # Only now is it known where people come back.
     server.add_client(
@@ -52,7 +61,7 @@ def connect(
             f"http://auth.localhost{f':{port}' if (port := urlsplit(base).port) else ''}/broker/{config_id}/callback",
         ],
         post_logout_redirect_uris=[f"{base}/sso/{config_id}/signed-out"],
-        **(client or {}) | {"backchannel_logout_uri": f"{base}/sso/{config_id}/backchannel-logout"},
+        **(client or {}) | {"backchannel_logout_uri": f"{backchannel or base}/sso/{config_id}/backchannel-logout"},
     )
     return config_id
 
@@ -79,11 +88,28 @@ def add(
         return config.id
 
 
-def own(app: Flask, workspace: Workspace, domain: str, state: str = "proved") -> str:
+def own(app: Flask, workspace: Workspace, domain: str, state: str = "proved", *, vouched: bool = True) -> str:
     """Let the workspace have proved a domain."""
     with inside(app, workspace) as session:
-        session.add(MailDomain(domain=domain, token="none", state=state, vouched=True))
+        session.add(MailDomain(domain=domain, token="none", state=state, vouched=vouched, proved_at=now()))
     return domain
+
+
+def add_person(server: OidcServer, email: str | None, **claims: Any) -> str:
+    """Add somebody with that address to the provider, who is verified; gives back who they are there."""
+    sub = f"p-{secrets.token_hex(4)}"
+    server.add_person(sub, **{"email": email, "email_verified": True} | claims)
+    return sub
+
+
+def enforce(app: Flask, workspace: Workspace, config_id: uuid.UUID, break_glass: Person | None = None) -> None:
+    """Enforce the source, as after an administrator's sign-in; the owner is named for emergencies."""
+    with inside(app, workspace) as session:
+        config = session.find(ProviderConfig, config_id)
+        assert config is not None
+        config.admin_seen_at = now()
+        named = break_glass or workspace.people["owner"]
+        configs.enforce_provider(config, users.get_by_email(named.email), actor=None)
 
 
 def map_group(app: Flask, workspace: Workspace, group: str, role: str, name: str = "work") -> None:
@@ -98,6 +124,26 @@ def config_of(app: Flask, workspace: Workspace, config_id: uuid.UUID) -> Provide
         found = session.find(ProviderConfig, config_id)
         assert found is not None
         return found
+
+
+def user_at(app: Flask, workspace: Workspace, email: str) -> User | None:
+    """The user with that address."""
+    with inside(app, workspace):
+        return users.find_by_email(email)
+
+
+def subjects_of(app: Flask, workspace: Workspace, email: str) -> list[str]:
+    """Who the user is at the sources that vouch for them, without the issuers, in the sources' order."""
+    with inside(app, workspace):
+        user = users.get_by_email(email)
+        return [link.subject.rpartition(" ")[2] for link, _config in links.links_of(user.id)]
+
+
+def events_of(app: Flask, workspace: Workspace, kind: str) -> list[str]:
+    """What is said of the workspace's events of a kind, in their order."""
+    with inside(app, workspace) as session:
+        wanted = select(SecurityEvent.detail).where(SecurityEvent.kind == kind).order_by(SecurityEvent.at)
+        return list(session.scalars(wanted))
 
 
 def depart(visitor: Visitor, config_id: uuid.UUID, step: str = "start", **query: str) -> str:
@@ -121,10 +167,26 @@ def follow(visitor: Visitor, address: str) -> TestResponse:
 
 
 def sign_in(
-    visitor: Visitor, server: OidcServer, config_id: uuid.UUID, login: str, step: str = "start", **query: str
+    visitor: Visitor,
+    server: OidcServer,
+    config_id: uuid.UUID,
+    login: str,
+    step: str = "start",
+    *,
+    browser: oidc.Browser | None = None,
+    **query: str,
 ) -> TestResponse:
-    """Go there, sign in, and come back; gives the answer to the return."""
-    answer = follow(visitor, oidc.sign_in(server, depart(visitor, config_id, step, **query), login))
+    """Go there, sign in, and come back; gives the answer to the return. `browser` is who is known there already."""
+    there = browser or oidc.Browser(server)
+    answer = follow(visitor, there.sign_in(depart(visitor, config_id, step, **query), login))
     if answer.status_code == 302 and "/finish?" in answer.headers["Location"]:
         answer = follow(visitor, answer.headers["Location"])
     return answer
+
+
+def join(visitor: Visitor, server: OidcServer, config_id: uuid.UUID, person: Person, **claims: Any) -> str:
+    """Join an account with somebody at the provider by proving both in that browser; gives back who it is there."""
+    sub = add_person(server, person.email, **claims)
+    sign_in(visitor, server, config_id, sub)
+    assert visitor.sign_in(person).status_code == 302
+    return sub

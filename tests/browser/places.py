@@ -2,16 +2,29 @@
 
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Page, expect
 
 from auth import events
 from auth.providers import configs
 from auth.providers.models import LinkedIdentity, MailDomain
+from tests.auth import sources
 from tests.auth.helpers import inside
 from tests.browser.site import Site
-from tests.browser.steps import enter, form_with, send, sign_in
+from tests.browser.steps import (
+    come_in,
+    enter,
+    expect_signed_in,
+    form_with,
+    leave,
+    send,
+    sign_in,
+    sign_in_there,
+)
 from tests.factories import Workspace, make_project
+from tests.servers.oidc import OidcServer
 
 LONG_NAME = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerk" * 3
 """Wider than a phone, and nowhere to break it."""
@@ -53,6 +66,9 @@ def _web_sources(page: Page, site: Site, workspace: Workspace) -> Iterator[str]:
     config_id = _connect_web(site, workspace)
     for path in ("/admin/sign-in/", "/account/", "/auth/verify", f"/sso/{config_id}/connect"):
         yield _go(page, f"{path}?with=sources")
+    page.goto("/admin/sign-in/")
+    page.locator("main details summary").click()
+    yield "addresses to register"
     for name, end in (("lost", "callback"), ("unreachable", "start"), ("a rehearsal that fails", "rehearse")):
         page.goto(f"/sso/{config_id}/{end}")
         if end == "rehearse":
@@ -62,12 +78,69 @@ def _web_sources(page: Page, site: Site, workspace: Workspace) -> Iterator[str]:
     page.context.clear_cookies()
     for path in ("/auth/login?with=sources", "/auth/login?step=password"):
         yield _go(page, path)
-    page.route(f"**/sso/{config_id}/start", lambda route: route.fulfill(status=204))  # it leads away at once
     page.goto("/auth/login")
-    page.locator("main [name=email]").fill(f"somebody@{workspace.slug}.example")
-    send(page.locator("main form:has([name=email])"))
-    expect(page.locator("main a[href*='/start']")).to_be_visible()
+    form = form_with(page, "email")
+    form.locator("[name=email]").fill(f"somebody@{workspace.slug}.example")
+    with _held_back(page, f"**/sso/{config_id}/start"):
+        send(form)
     yield "on the way to a source"
+
+
+def walk_provider(page: Page, site: Site, workspace: Workspace, provider: OidcServer) -> Iterator[str]:
+    """Bring the page to what only a provider that answers leads to, first as the owner, then as somebody from there."""
+    work = _connect_provider(site, workspace, provider)
+    somebody = _add_somebody(workspace, provider)
+    begin, there = f"/sso/{work}/start", f"{provider.issuer}/auth?**"
+
+    come_in(page, site, workspace, "owner")
+    rehearse = f"/sso/{work}/rehearse"
+    yield _go(page, rehearse)
+    with _held_back(page, there):
+        send(page.locator("main form"))
+    yield "on the way to a rehearsal"
+    state = _state(page.locator("main a.btn").get_attribute("href") or "")
+    said = f"error=invalid_scope&error_description={LONG_NAME}&iss={provider.issuer}"
+    page.goto(f"/sso/{work}/callback?{said}&state={state}")
+    expect(page.get_by_role("alert")).to_be_visible()
+    yield "a rehearsal that the provider breaks off"
+    page.goto(rehearse)
+    send(page.locator("main form"))
+    sign_in_there(page, somebody)
+    expect(page.locator("#claims")).to_be_visible()
+    yield "a rehearsal"
+    page.goto(f"/sso/{work}/connect")
+    with _held_back(page, there):
+        send(page.locator("main form"))
+    yield "on the way to be connected"
+
+    page.context.clear_cookies()
+    with page.expect_request(there) as sent:
+        page.goto(begin)
+    page.goto(f"/sso/{work}/callback?code=none&state={_state(sent.value.url)}")
+    yield "misconfigured"
+    page.goto(begin)
+    page.locator("[name=cancel]").click()
+    page.wait_for_url("**/callback?**")
+    yield "denied"
+    page.goto(site.url("auth.localhost", f"/broker/{work}/callback"))
+    yield "lost at the broker"
+
+    page.goto(begin)
+    sign_in_there(page, somebody)
+    expect_signed_in(page)
+    for path in ("/account/", "/auth/verify"):
+        yield _go(page, f"{path}?for=somebody")
+    with _held_back(page, f"{provider.issuer}/session/end?**"):
+        leave(page)
+    yield "on the way to sign out there"
+    sources.enforce(site.app, workspace, work)
+    page.goto("/auth/login?step=password")
+    form = form_with(page, "password")
+    form.locator("[name=email]").fill(workspace.people["member"].email)
+    form.locator("[name=password]").fill(workspace.people["member"].password)
+    send(form)
+    expect(page.get_by_role("alert")).to_be_visible()
+    yield "a password that counts no more"
 
 
 def walk_hosts(page: Page, site: Site) -> Iterator[str]:
@@ -115,6 +188,40 @@ def _connect_web(site: Site, workspace: Workspace) -> uuid.UUID:
         for kind in events.KINDS:
             events.record(kind, user_id=owner, provider_id=config.id, detail=LONG_NAME * 2)
         return config.id
+
+
+def _connect_provider(site: Site, workspace: Workspace, provider: OidcServer) -> uuid.UUID:
+    domain = sources.own(site.app, workspace, f"{workspace.slug}.example")
+    work = sources.connect(
+        site.app, workspace, provider, host=site.url(workspace, ""), label=LONG_NAME[:100], domains=[domain]
+    )
+    sources.map_group(site.app, workspace, LONG_NAME, "member")
+    return work
+
+
+def _add_somebody(workspace: Workspace, provider: OidcServer) -> str:
+    login = f"{'x' * 99}-{workspace.slug}"
+    provider.add_person(
+        login,
+        email=f"{'long-name' * 7}@{workspace.slug}.example",
+        email_verified=True,
+        name=LONG_NAME,
+        groups=["engineering", LONG_NAME, *(f"team {number}" for number in range(8))],
+    )
+    return login
+
+
+def _state(address: str) -> str:
+    return parse_qs(urlsplit(address).query)["state"][0]
+
+
+@contextmanager
+def _held_back(page: Page, address: str) -> Iterator[None]:
+    """Stay on a page that leads on to that address by itself; ends when it has tried to."""
+    page.route(address, lambda route: route.fulfill(status=204))  # to which a browser stays where it is
+    with page.expect_response(address):
+        yield
+    page.unroute(address)
 
 
 def _send_empty_project(page: Page) -> None:

@@ -1,5 +1,7 @@
 """What holds for every page: it fits a phone, and works by keyboard, without scripts and with a screen reader."""
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -7,7 +9,7 @@ from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Open
-from tests.browser.places import walk, walk_hosts
+from tests.browser.places import walk, walk_hosts, walk_provider
 from tests.browser.site import Site
 from tests.browser.steps import (
     come_in,
@@ -19,6 +21,7 @@ from tests.browser.steps import (
     sign_in,
 )
 from tests.factories import Workspace, make_project
+from tests.servers.oidc import OidcServer
 
 pytestmark = pytest.mark.browser
 
@@ -41,6 +44,22 @@ def check(page: Page) -> list[str]:
     return found
 
 
+def problems(page: Page, walked: Iterator[str]) -> dict[str, list[str]]:
+    """What axe-core finds on the pages of a walk, by their names."""
+    return {name: found for name in walked if (found := check(page))}
+
+
+def too_wide(page: Page, walked: Iterator[str], locale: str) -> dict[str, int]:
+    """The widths of a walk's pages that a phone cannot show, by their names; all are in that language."""
+    found = {}
+    for name in walked:
+        assert page.locator("html").get_attribute("lang") == locale[:2], name
+        width = page.evaluate("document.scrollingElement.scrollWidth")
+        if width > 360:
+            found[name] = width
+    return found
+
+
 def tab_to(page: Page, target: Locator) -> None:
     """Press Tab until the focus is there, and can be seen."""
     for _ in range(40):
@@ -56,41 +75,41 @@ def tab_to(page: Page, target: Locator) -> None:
 @postgres
 def test_no_page_is_wider_than_a_phone(open_page: Open, site: Site, acme: Workspace, locale: str) -> None:
     page = open_page(acme, locale=locale, **PHONE)
-    too_wide = {}
-    for walked in (walk(page, site, acme), walk_hosts(page, site)):
-        for name in walked:
-            assert page.locator("html").get_attribute("lang") == locale[:2]
-            width = page.evaluate("document.scrollingElement.scrollWidth")
-            if width > 360:
-                too_wide[name] = width
+    assert too_wide(page, chain(walk(page, site, acme), walk_hosts(page, site)), locale) == {}
 
-    assert too_wide == {}
+
+@pytest.mark.parametrize("locale", ["en-GB", "es-ES"])
+@postgres
+def test_no_page_on_the_way_to_a_provider_is_wider_than_a_phone(
+    open_page: Open, site: Site, acme: Workspace, provider: OidcServer, locale: str
+) -> None:
+    page = open_page(acme, locale=locale, **PHONE)
+    assert too_wide(page, walk_provider(page, site, acme, provider), locale) == {}
 
 
 @postgres
 def test_an_accessibility_checker_has_nothing_to_say(open_page: Open, site: Site, acme: Workspace) -> None:
-    page, problems = open_page(acme), {}
-    for walked in (walk(page, site, acme), walk_hosts(page, site)):
-        for name in walked:
-            if found := check(page):
-                problems[name] = found
+    page = open_page(acme)
+    assert problems(page, chain(walk(page, site, acme), walk_hosts(page, site))) == {}
 
-    assert problems == {}
+
+@postgres
+def test_an_accessibility_checker_has_nothing_to_say_of_the_way_to_a_provider(
+    open_page: Open, site: Site, acme: Workspace, provider: OidcServer
+) -> None:
+    page = open_page(acme)
+    assert problems(page, walk_provider(page, site, acme, provider)) == {}
 
 
 @postgres
 def test_an_accessibility_checker_has_nothing_to_say_of_a_phone_either(
     open_page: Open, site: Site, acme: Workspace
 ) -> None:
-    page, problems = open_page(acme, locale="es-ES", **PHONE), {}
+    page = open_page(acme, locale="es-ES", **PHONE)
     make_project(site.app, acme)
     come_in(page, site, acme, "owner")
-    for path in ("/", "/projects/", "/projects/new", "/account/", "/account/sessions"):
-        page.goto(path)
-        if found := check(page):
-            problems[path] = found
-
-    assert problems == {}
+    paths = ("/", "/projects/", "/projects/new", "/account/", "/account/sessions", "/admin/sign-in/")
+    assert problems(page, (path for path in paths if page.goto(path))) == {}
 
 
 @postgres

@@ -1,5 +1,7 @@
 """What a browser complains about while nobody looks at its console."""
 
+from urllib.parse import urlsplit
+
 from playwright.sync_api import BrowserContext, ConsoleMessage, Response, WebError
 
 
@@ -37,7 +39,9 @@ class Watch:
             self._pages.add(response.url.partition("#")[0])
         elif response.status >= 400:
             self._heard.append((response.url, f"answered {response.status}"))
-        # The sign-in page says with a 503 that a directory cannot be reached, and so do the ways to a web source.
-        says_so = response.url.endswith("/auth/login") or "/sso/" in response.url
-        if response.status >= 500 and not (response.status == 503 and says_so):
+        # The sign-in page says with a 503 that a directory cannot be reached. So do the ways to a web source of theirs,
+        # and with a 502 that what it answers is not what it should be.
+        where = urlsplit(response.url).path
+        said = {502, 503} if where.startswith("/sso/") else {503} if where == "/auth/login" else set()
+        if response.status >= 500 and response.status not in said:
             self._heard.append((response.url, f"answered {response.status}"))

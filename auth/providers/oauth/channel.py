@@ -4,12 +4,14 @@ One channel is one visit: all of its requests together, name look-ups and TLS in
 that drips is not waited for byte by byte: when time is up, the sockets are shut down under whoever reads them.
 """
 
+import json
 import os
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from functools import lru_cache, partial
 from types import TracebackType
 from typing import Any, Self
@@ -75,7 +77,9 @@ class Channel:
     def prepare(self, session: requests.Session) -> requests.Session:
         """Have everything that a session sends go by this channel."""
         session.trust_env = False  # no proxy, and no password of a .netrc
-        session.max_redirects = 0
+        session.headers["Accept-Encoding"] = "identity"  # nothing to unpack, so nothing that unpacks without end
+        # It would read what a redirect holds, to find out where it leads.
+        session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]
         for scheme in ("https://", "http://"):
             session.mount(scheme, _Adapter(self))
         return session
@@ -91,10 +95,11 @@ class Channel:
         options |= {"allow_redirects": False, "stream": True, "timeout": self.remaining}
         try:
             response = requests.Session.request(session, method, url, **options)
-            response._content = self._read(response)  # what `content` would read without a bound
-            response.raw.close()
+            with closing(response):
+                response._content = self._read(response)  # what `content` would read without a bound
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             raise self._as_fault(error) from error
+        response.encoding = "utf-8"  # RFC 8259, section 8.1; a name in the answer may be of a slow one
         if self._ends_at <= time.monotonic():
             raise Unreachable(Fault.TIMEOUT, url)
         if response.is_redirect:
@@ -108,21 +113,13 @@ class Channel:
         if response.status_code != 200:
             raise OAuthFault(Fault.ODD_ANSWER, f"{response.url} answers {response.status_code}")
         try:
-            return response.json()
+            return whole(response.json())
         except (ValueError, RecursionError):
             raise OAuthFault(Fault.ODD_ANSWER, f"{response.url} answers no JSON") from None
 
     def check_address(self, url: str) -> None:
         """Raise OAuthFault for what is no web address, or one without https that may not be."""
-        try:
-            parts = urlsplit(url)
-            usable = parts.scheme in ("https", "http") and bool(parts.hostname) and (parts.port or 1) > 0
-        except ValueError:
-            usable = False
-        if not usable or parts.username is not None:
-            raise OAuthFault(Fault.ODD_ANSWER, "no web address")
-        if parts.scheme != "https" and not self.insecure:
-            raise OAuthFault(Fault.INSECURE, url)
+        check_address(url, insecure=self.insecure)
 
     def connect(self, host: str, port: int) -> socket.socket:
         """A connection to the first address of a host that takes one. Raises Unreachable."""
@@ -155,7 +152,9 @@ class Channel:
 
     def _read(self, response: requests.Response) -> bytes:
         body = bytearray()
-        while chunk := response.raw.read(65536, decode_content=True):
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise OAuthFault(Fault.ODD_ANSWER, f"{response.url} answers in a packing that was not asked for")
+        while chunk := response.raw.read(65536, decode_content=False):
             body += chunk
             if len(body) > LONGEST_ANSWER:
                 raise OAuthFault(Fault.TOO_LONG, response.url)
@@ -178,6 +177,27 @@ class Channel:
         if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
             return OAuthFault(Fault.ODD_ANSWER, str(error))
         return Unreachable(Fault.UNREACHABLE, str(error))
+
+
+def check_address(url: str, *, insecure: bool) -> None:
+    """Raise OAuthFault for what is no web address, or one without https that may not be."""
+    try:
+        parts = urlsplit(url)
+        # A browser is sent there, too: of what is no host name, redirecting would make an error of ours.
+        named = bool((parts.hostname or "").encode("idna")) and url.isascii() and url.isprintable()
+        usable = parts.scheme in ("https", "http") and named and " " not in url and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable or parts.username is not None:
+        raise OAuthFault(Fault.ODD_ANSWER, "no web address")
+    if parts.scheme != "https" and not insecure:
+        raise OAuthFault(Fault.INSECURE, url)
+
+
+def whole(value: Any) -> Any:
+    """The same, read from JSON, without halves of characters (lone surrogates), which no page and no row can hold."""
+    text = json.dumps(value, ensure_ascii=False)
+    return value if text.isascii() else json.loads(text.encode("utf-8", "surrogatepass").decode("utf-8", "replace"))
 
 
 class _Adapter(HTTPAdapter):

@@ -37,7 +37,7 @@ def identity_of(
     vouched: bool,
 ) -> ExternalIdentity:
     """The identity in the claims; `vouched` says whether the provider has verified the address. Raises OAuthFault."""
-    email = _text(at(claims, configuration.email_claim))[: LONGEST_ADDRESS + 1] or None
+    email = _address(at(claims, configuration.email_claim))
     return ExternalIdentity(
         provider=provider,
         subject=subject,
@@ -79,7 +79,7 @@ def groups_of(claims: Mapping[str, Any], path: str) -> frozenset[str]:
         return frozenset()
     if len(named) > MOST_GROUPS:
         raise OAuthFault(Fault.TOO_MANY_GROUPS)
-    return frozenset(one for one in named if isinstance(one, str) and 0 < len(one) <= LONGEST_GROUP)
+    return frozenset(one for one in named if isinstance(one, str) and 0 < len(one) <= LONGEST_GROUP and _is_clean(one))
 
 
 def has_vouched(claims: Mapping[str, Any], configuration: WebConfiguration) -> bool:
@@ -99,9 +99,12 @@ def has_vouched(claims: Mapping[str, Any], configuration: WebConfiguration) -> b
 def merged(signed: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
     """The claims of the ID token with what the provider says beside it; the signed ones go before."""
     claims = {**asked, **signed}
-    if "email" in signed and "email_verified" not in signed and asked.get("email") != signed["email"]:
-        claims.pop("email_verified", None)  # it is said of another address
-    return claims
+    # Whether an address is verified is believed of whoever says the address, and of nobody else.
+    teller = signed if "email" in signed else asked
+    verified = teller.get("email_verified")
+    if "email_verified" not in teller and signed.get("email") == asked.get("email"):
+        verified = asked.get("email_verified")
+    return claims | {"email_verified": verified} if verified is not None else _without(claims, "email_verified")
 
 
 def check_organisation(claims: Mapping[str, Any], configuration: OidcConfiguration) -> None:
@@ -110,6 +113,20 @@ def check_organisation(claims: Mapping[str, Any], configuration: OidcConfigurati
         raise OAuthFault(Fault.OTHER_ORGANISATION, str(claims.get("hd")))
     if configuration.directory_ids and claims.get("tid") not in configuration.directory_ids:
         raise OAuthFault(Fault.OTHER_ORGANISATION, str(claims.get("tid")))
+
+
+def _without(claims: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in claims.items() if key != name}
+
+
+def _address(value: Any) -> str | None:
+    """An address as it was said, or none: one that had to be cleaned would be another than the verified one."""
+    said = value.strip() if isinstance(value, str) else ""
+    return said if 0 < len(said) <= LONGEST_ADDRESS and _is_clean(said) else None
+
+
+def _is_clean(text: str) -> bool:
+    return not _STEERING.search(text) and "\ufffd" not in text and text.encode("utf-8", "ignore").decode() == text
 
 
 def _text(value: Any) -> str:

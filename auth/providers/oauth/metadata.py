@@ -15,7 +15,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from auth.providers.oauth.channel import Channel
-from auth.providers.oauth.configuration import TENANT_ID
+from auth.providers.oauth.configuration import TENANT_ID, OidcConfiguration
 from auth.providers.oauth.faults import Fault, OAuthFault
 
 GOOD_FOR = 15 * 60
@@ -94,15 +94,16 @@ class Issuers:
         self._lock = threading.Lock()
         self._known: OrderedDict[tuple[str, str | None, bool], Issuer] = OrderedDict()
 
+    def recall(self, configuration: OidcConfiguration) -> Issuer | None:
+        """The issuer, if it is known and still believed."""
+        return self._recall((configuration.issuer, configuration.ca_bundle, configuration.insecure))
+
     def find(self, name: str, channel: Channel) -> Issuer:
         """The issuer of that name. Raises OAuthFault."""
         # Who trusts authorities of their own, or goes without https, shares nothing with others.
         key = (name, channel.ca_bundle, channel.insecure)
-        with self._lock:
-            known = self._known.get(key)
-            if known is not None and time.monotonic() - known.fetched_at < GOOD_FOR:
-                self._known.move_to_end(key)
-                return known
+        if (known := self._recall(key)) is not None:
+            return known
         fetched = _fetch(name, channel)
         with self._lock:
             self._known[key] = fetched
@@ -110,6 +111,14 @@ class Issuers:
             while len(self._known) > _MOST_ISSUERS:
                 self._known.popitem(last=False)
         return fetched
+
+    def _recall(self, key: tuple[str, str | None, bool]) -> Issuer | None:
+        with self._lock:
+            known = self._known.get(key)
+            if known is None or time.monotonic() - known.fetched_at >= GOOD_FOR:
+                return None
+            self._known.move_to_end(key)
+            return known
 
     def forget(self) -> None:
         """Know nobody any more."""

@@ -1,10 +1,11 @@
 """OpenID Connect: the person is in a signed token (OpenID Connect Core 1.0, section 3.1)."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from auth.providers.oauth import claims as said
-from auth.providers.oauth.channel import Channel
+from auth.providers.oauth.channel import Channel, check_address
 from auth.providers.oauth.configuration import TENANT_ID, OidcConfiguration
 from auth.providers.oauth.faults import Fault, OAuthFault
 from auth.providers.oauth.metadata import Issuer, issuers
@@ -20,7 +21,7 @@ class OidcProvider(WebProvider):
 
     def read_logout(self, token: str) -> LogoutToken:
         """What a logout token says. Raises SourceUnavailable."""
-        with self.channel() as channel:
+        with self.channel(time.monotonic()) as channel:
             return read_logout_token(token, self.configuration, self._issuer(channel), channel)
 
     def sign_out_url(self, *, id_token: str, redirect_uri: str, state: str) -> str | None:
@@ -30,14 +31,16 @@ class OidcProvider(WebProvider):
         """
         if not self.configuration.sign_out:
             return None
-        with self.channel() as channel:
-            issuer = self._issuer(channel)
-            if not issuer.offers("end_session_endpoint"):
-                return None
-            address = issuer.address("end_session_endpoint")
-            channel.check_address(address)
+        issuer = self._describe(time.monotonic())
+        if not issuer.offers("end_session_endpoint"):
+            return None
+        address = issuer.address("end_session_endpoint")
+        check_address(address, insecure=self.configuration.insecure)
         wanted = {"client_id": self.configuration.client_id, "post_logout_redirect_uri": redirect_uri, "state": state}
         return with_parameters(address, wanted | ({"id_token_hint": id_token} if id_token else {}))
+
+    def _recall(self) -> Issuer | None:
+        return issuers.recall(self.configuration)
 
     def _issuer(self, channel: Channel) -> Issuer:
         return issuers.find(self.configuration.issuer, channel)

@@ -19,6 +19,9 @@ class OAuth2Provider(WebProvider):
     configuration: OAuth2Configuration
 
     def _issuer(self, channel: Channel) -> Issuer:
+        return self._recall()
+
+    def _recall(self) -> Issuer:
         return Issuer(self.configuration.issuer, self.configuration.model_dump(), time.monotonic())
 
     def _visit(self, channel: Channel, issuer: Issuer, token: Mapping[str, Any], errand: Errand) -> Visit:

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from auth.breakers import Paused, breakers, in_turn
 from auth.outgoing import Network
 from auth.providers.base import ExternalIdentity, Provider
-from auth.providers.oauth.channel import PATIENCE, Channel
+from auth.providers.oauth.channel import PATIENCE, Channel, whole
 from auth.providers.oauth.configuration import OAuth2Configuration, OidcConfiguration, PrivateKey, private_key
 from auth.providers.oauth.faults import Fault, OAuthFault, SaidByBrowser, Unreachable
 from auth.providers.oauth.metadata import Issuer
@@ -97,10 +97,7 @@ class WebProvider(Provider):
 
     def authorization_url(self, errand: Errand, *, login_hint: str = "") -> str:
         """Where to send the person. Raises SourceUnavailable."""
-        with self.channel() as channel:
-            issuer = self._issuer(channel)
-            address = issuer.address("authorization_endpoint")
-            channel.check_address(address)
+        address = self._describe(time.monotonic()).address("authorization_endpoint")
         return str(
             prepare_grant_uri(
                 address,
@@ -117,30 +114,40 @@ class WebProvider(Provider):
 
     def redeem(self, answer: Mapping[str, str], errand: Errand) -> Visit:
         """Who came back with that answer to that errand, whose state was found already. Raises SourceUnavailable."""
-        with self.channel() as channel:
-            issuer = self._issuer(channel)
-            # Before anything else: of a stranger's answer nothing is believed, and nothing sent to this provider.
-            self._check_sender(answer, issuer)
-            if error := answer.get("error"):
-                refused = _refusal(error, answer.get("error_description", ""))
-                raise SaidByBrowser(refused.fault, refused.detail)
-            code = answer.get("code", "")
-            if not 0 < len(code) <= _LONGEST_CODE:
-                raise OAuthFault(Fault.ODD_ANSWER, "no code")
-            with self._session(channel, issuer, errand) as session:
-                token = self._fetch_token(session, issuer, errand, code)
-                return self._visit(channel, issuer, token, errand)
+        begun = time.monotonic()
+        issuer = self._describe(begun)
+        # Before anything else: of a stranger's answer nothing is believed, and nothing sent to this provider.
+        self._check_sender(answer, issuer)
+        if error := answer.get("error"):
+            refused = _refusal(error, answer.get("error_description", ""))
+            raise SaidByBrowser(refused.fault, refused.detail)
+        code = answer.get("code", "")
+        if not 0 < len(code) <= _LONGEST_CODE:
+            raise OAuthFault(Fault.ODD_ANSWER, "no code")
+        with self.channel(begun) as channel, self._session(channel, issuer, errand) as session:
+            token = self._fetch_token(session, issuer, errand, code)
+            return self._visit(channel, issuer, token, errand)
+
+    def _describe(self, begun: float) -> Issuer:
+        """The provider's addresses, from memory if they are known: then it was not asked, and has not answered."""
+        known = self._recall()
+        if known is not None:
+            return known
+        with self.channel(begun) as channel:
+            return self._issuer(channel)
 
     @contextmanager
-    def channel(self) -> Iterator[Channel]:
-        """Ask the provider within this block, unless it did not answer of late. Raises SourceUnavailable."""
-        configuration, begun = self.configuration, time.monotonic()
+    def channel(self, begun: float) -> Iterator[Channel]:
+        """Ask the provider within this block, unless it did not answer of late. Raises SourceUnavailable.
+
+        `begun` is when that visit began, by the monotonic clock: what was waited since then is part of its time.
+        """
+        configuration = self.configuration
         try:
             with (
                 in_turn(self.access.owner, longest_wait=_LONGEST_WAIT),
                 breakers.of(self.id).attempt(Unreachable, longest_wait=_LONGEST_WAIT),
                 Channel(
-                    # What was waited in the queue is part of it.
                     patience=max(1.0, PATIENCE - (time.monotonic() - begun)),
                     allowed=self.access.allowed,
                     owner=self.access.owner,
@@ -155,6 +162,10 @@ class WebProvider(Provider):
     @abc.abstractmethod
     def _issuer(self, channel: Channel) -> Issuer:
         """The provider's addresses."""
+
+    @abc.abstractmethod
+    def _recall(self) -> Issuer | None:
+        """The provider's addresses, if they are known without asking."""
 
     @abc.abstractmethod
     def _visit(self, channel: Channel, issuer: Issuer, token: Mapping[str, Any], errand: Errand) -> Visit:
@@ -195,16 +206,18 @@ class WebProvider(Provider):
 
     def _fetch_token(self, session: "_Session", issuer: Issuer, errand: Errand, code: str) -> Mapping[str, Any]:
         try:
-            token: Mapping[str, Any] = session.fetch_token(
-                issuer.address("token_endpoint"),
-                grant_type="authorization_code",
-                code=code,
-                code_verifier=errand.verifier,
-                redirect_uri=errand.redirect_uri,
+            token: Mapping[str, Any] = whole(
+                session.fetch_token(
+                    issuer.address("token_endpoint"),
+                    grant_type="authorization_code",
+                    code=code,
+                    code_verifier=errand.verifier,
+                    redirect_uri=errand.redirect_uri,
+                )
             )
         except OAuthError as error:
             raise _refusal(str(error.error), str(error.description or "")) from error
-        except (ValueError, TypeError, KeyError, RecursionError, OSError) as error:
+        except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError, OSError) as error:
             raise OAuthFault(Fault.ODD_ANSWER, f"token: {type(error).__name__}") from error
         access_token = token.get("access_token")
         if not isinstance(access_token, str) or str(token.get("token_type", "bearer")).lower() != "bearer":
@@ -245,4 +258,4 @@ def _refusal(error: str, description: str) -> OAuthFault:
 def _algorithm_of(key: PrivateKey) -> str:
     if isinstance(key, ECKey):
         return _CURVES.get(key.curve_name, "ES256")
-    return "EdDSA" if isinstance(key, OKPKey) else "RS256"
+    return "Ed25519" if isinstance(key, OKPKey) else "RS256"

@@ -19,16 +19,14 @@ from joserfc.errors import (
 )
 from joserfc.jws import JWSRegistry, extract_compact
 
-from auth.providers.oauth.channel import Channel
+from auth.providers.oauth.channel import Channel, whole
 from auth.providers.oauth.configuration import TENANT_ID, OidcConfiguration
 from auth.providers.oauth.faults import Fault, OAuthFault
 from auth.providers.oauth.metadata import Issuer
 
 LEEWAY = 120
 """Seconds by which the clocks of both sides may differ."""
-ALGORITHMS = frozenset(
-    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
-)
+ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"})
 """What a token may be signed by: by a private key of the provider's. Never none, never a secret that both know."""
 LONGEST_SUB = 255
 """Characters that `sub` may have (OpenID Connect Core 1.0, section 2)."""
@@ -136,6 +134,8 @@ def _verified(token: str, issuer: Issuer, channel: Channel) -> tuple[dict[str, A
     offered = issuer.document.get("id_token_signing_alg_values_supported")
     listed = [name for name in offered if isinstance(name, str)] if isinstance(offered, list) else ["RS256"]
     allowed = sorted(ALGORITHMS.intersection(listed))
+    if not allowed:  # an empty list would mean the defaults to joserfc
+        raise OAuthFault(Fault.BAD_SIGNATURE, "the provider lists no algorithm that is taken")
     if len(token) > _LONGEST_TOKEN:
         raise OAuthFault(Fault.TOO_LONG, "token")
     registry = _Registry(algorithms=allowed, strict_check_header=False)
@@ -150,7 +150,10 @@ def _verified(token: str, issuer: Issuer, channel: Channel) -> tuple[dict[str, A
         raise OAuthFault(Fault.BAD_SIGNATURE, str(error)) from error
     except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise OAuthFault(Fault.BAD_SIGNATURE, f"{type(error).__name__}: {error}") from error
-    return dict(decoded.header), dict(decoded.claims)
+    try:
+        return dict(decoded.header), dict(whole(decoded.claims))
+    except (ValueError, RecursionError, TypeError) as error:
+        raise OAuthFault(Fault.BAD_TOKEN, type(error).__name__) from error
 
 
 def _validate(checked: CodeIDToken, configuration: OidcConfiguration, *, subject: bool = True) -> None:
