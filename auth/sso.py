@@ -186,8 +186,8 @@ def sign_out_there(view: Callable[..., Any]) -> Callable[..., Any]:
     def logout(**arguments: Any) -> Any:
         login = g.identity.login if g.identity.is_authenticated and request.method == "POST" else None
         source = provider_sessions.of_login(login.id) if login is not None else None
-        answer = view(**arguments)
-        if source is None or g.identity.is_authenticated:
+        answer = current_app.make_response(view(**arguments))
+        if source is None or g.identity.is_authenticated or answer.status_code != 302:  # a program is led nowhere
             return answer
         config, id_token = source
         url = _sign_out_url(config, id_token)

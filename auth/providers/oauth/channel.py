@@ -51,6 +51,7 @@ class Channel:
         self.ca_bundle = ca_bundle
         self._ends_at = time.monotonic() + patience
         self._sockets: list[socket.socket] = []
+        self._used: list[socket.socket] = []
         self._lock = threading.Lock()
         self._over = False
         self._timer = threading.Timer(patience, self._shut_down)
@@ -68,6 +69,9 @@ class Channel:
             for twin in self._sockets:
                 twin.close()
             self._sockets.clear()
+        for used in self._used:  # a reader of what was no answer may hold it open still
+            if (descriptor := used.detach()) >= 0:
+                os.close(descriptor)
 
     @property
     def remaining(self) -> float:
@@ -149,6 +153,10 @@ class Channel:
                 self._sockets.append(socket.socket(fileno=os.dup(made.fileno())))
             return made
         raise self._as_fault(failure)
+
+    def keep(self, used: socket.socket) -> None:
+        """Close this socket with the channel."""
+        self._used.append(used)
 
     def _read(self, response: requests.Response) -> bytes:
         body = bytearray()
@@ -246,6 +254,11 @@ class _Connection(HTTPConnection):
         self._channel = channel
         super().__init__(*args, **options)
 
+    def connect(self) -> None:
+        """Connect."""
+        super().connect()
+        self._channel.keep(self.sock)
+
     def _new_conn(self) -> socket.socket:
         return self._channel.connect(self._dns_host, self.port)
 
@@ -254,6 +267,11 @@ class _SecureConnection(HTTPSConnection):
     def __init__(self, channel: Channel, *args: Any, **options: Any) -> None:
         self._channel = channel
         super().__init__(*args, **options)
+
+    def connect(self) -> None:
+        """Connect."""
+        super().connect()
+        self._channel.keep(self.sock)
 
     def _new_conn(self) -> socket.socket:
         return self._channel.connect(self._dns_host, self.port)

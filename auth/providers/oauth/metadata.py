@@ -3,6 +3,7 @@
 OpenID Connect Discovery 1.0, section 4.3: the document has to name the very issuer that was configured.
 """
 
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -28,6 +29,7 @@ _KEPT = (
     "id_token_signing_alg_values_supported", "authorization_response_iss_parameter_supported",
 )  # fmt: skip
 _MOST_KEYS = 100
+_KEYS_AGAIN = 5.0  # seconds until keys that could not be had are asked for again, whoever wants them
 
 
 @dataclass(slots=True)
@@ -40,6 +42,7 @@ class Issuer:
     keys: KeySet | None = None
     keys_fetched_at: float = 0.0
     keys_asked_at: float = 0.0
+    keys_failed_at: float = -math.inf
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def address(self, name: str) -> str:
@@ -65,8 +68,14 @@ class Issuer:
                 known = any(key_id in (None, key.kid) for key in self.keys)
                 if known or moment - self.keys_asked_at < KEYS_EVERY:
                     return self.keys
+            if moment - self.keys_failed_at < _KEYS_AGAIN:
+                raise OAuthFault(Fault.PAUSED, "keys")
             self.keys_asked_at = moment  # before it is done: whoever comes meanwhile does not ask, too
-        fetched = self._fetch_keys(channel)
+        try:
+            fetched = self._fetch_keys(channel)
+        except OAuthFault:
+            self.keys_failed_at = time.monotonic()
+            raise
         with self.lock:
             self.keys, self.keys_fetched_at = fetched, time.monotonic()
         return fetched
