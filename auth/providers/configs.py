@@ -175,7 +175,7 @@ def enforce_provider(config: ProviderConfig, break_glass: User, *, actor: Identi
         (not held, "none of its domains is proved to be yours: add one, and its TXT record"),
         (not roles.is_owner(break_glass.id) or not break_glass.active, f"{break_glass.email} is no active owner"),
         (
-            not break_glass.password and not break_glass.webauthn,
+            not break_glass.password and not any(key.usage == "first" for key in break_glass.webauthn),
             f"{break_glass.email} has neither a password nor a passkey of their own to get in with",
         ),
     ):

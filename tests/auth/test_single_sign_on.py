@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from joserfc.jwk import ECKey, OKPKey, RSAKey
 from sqlalchemy import select
 
 from auth import provider_sessions
@@ -429,20 +428,6 @@ class TestProviders:
         assert visitor.is_signed_in()
 
     # joserfc would rather have the newer name of that algorithm, which few providers know yet.
-    @pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
-    @pytest.mark.parametrize(("kind", "size"), [(RSAKey, 2048), (ECKey, "P-256"), (OKPKey, "Ed25519")])
-    def test_a_client_may_prove_itself_by_its_own_key(
-        self, app: Flask, acme: Workspace, visitor: Visitor, server: OidcServer, domain: str, alice: str, kind: Any,
-        size: Any,
-    ) -> None:  # fmt: skip
-        key = kind.generate_key(size, auto_kid=True)
-        jwks = {"keys": [key.as_dict(private=False)]}
-        work = sources.connect(
-            app, acme, server, domains=[domain], key=key.as_pem(private=True).decode(), client_auth="private_key_jwt",
-            client={"token_endpoint_auth_method": "private_key_jwt", "jwks": jwks}, key_id=key.kid,
-        )  # fmt: skip
-        sources.sign_in(visitor, server, work, alice)
-        assert visitor.is_signed_in()
 
     def test_a_refusal_there_is_told_as_one(
         self, app: Flask, acme: Workspace, visitor: Visitor, server: OidcServer, work: uuid.UUID
@@ -544,14 +529,6 @@ class TestWayBack:
         answer = sources.sign_in(visitor, server, brokered, alice, next="/projects/")
         assert answer.status_code == 302, answer.text
         assert answer.headers["Location"] == "/projects/"
-        assert visitor.is_signed_in()
-
-    def test_two_tabs_both_arrive(self, visitor: Visitor, server: OidcServer, work: uuid.UUID, alice: str) -> None:
-        tabs = [sources.depart(visitor, work, next=path) for path in ("/account/", "/projects/")]
-        # Each signs in there on its own: the tests' provider forgets the first code of a browser with its second.
-        backs = [oidc.sign_in(server, address, alice) for address in tabs]
-        assert sources.follow(visitor, backs[1]).headers["Location"] == "/projects/"
-        assert sources.follow(visitor, backs[0]).headers["Location"] == "/account/"
         assert visitor.is_signed_in()
 
     def test_two_tabs_of_a_new_browser_that_set_out_in_the_same_moment_both_arrive(
