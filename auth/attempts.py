@@ -132,16 +132,20 @@ def wait_to_link(config: ProviderConfig, visit: Visit, user_id: uuid.UUID) -> No
     row.outcome = _box(row.id).encrypt(json.dumps(_as_json(visit)).encode()).decode()
 
 
-def waits_to_link(user_id: uuid.UUID) -> bool:
-    """Whether a source has proved somebody in this browser who waits for that account."""
-    return bool(_waiting(user_id))
+def waits_to_link(user_id: uuid.UUID, source: str) -> bool:
+    """Whether that source has proved somebody in this browser who waits for that account."""
+    return any(str(row.provider_id) == source for row in _waiting(user_id))
 
 
-def claim_link(user_id: uuid.UUID) -> Visit | None:
-    """Whom a source has proved in this browser and who waits for that account; forgotten with this answer."""
+def claim_link(user_id: uuid.UUID, source: str | None = None) -> Visit | None:
+    """Whom a source (only that one, if it is given) has proved in this browser and who waits for that account.
+
+    Whoever waits is forgotten with this answer.
+    """
     rows = _waiting(user_id)
     for row in rows:
         g.db.delete(row)
+    rows = [row for row in rows if source in (None, str(row.provider_id))]
     kept = _open(rows[0]) if rows else None
     return _visit(kept) if kept is not None else None
 

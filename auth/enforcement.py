@@ -70,8 +70,16 @@ def publish(*, break_glass: uuid.UUID | None = None) -> None:
     g.db.flush()
     g.tenant = replace(g.tenant, settings=MappingProxyType(dict(row.settings)))
     for domain, provider in domains.items():
-        if before.get("domains", {}).get(domain) != provider:
+        # Whoever was named before is as all the others are from now on.
+        if before.get("domains", {}).get(domain) != provider or before.get("break_glass") != named:
             _end_sessions(domain, provider)
+
+
+def follow_address(user: User) -> None:
+    """End the login sessions of a user whose new address lets one source only vouch for them: others opened these."""
+    required = required_source(user.email)
+    if required is not None and not is_break_glass(user.id):
+        g.db.execute(delete(LoginSession).where(LoginSession.user_id == user.id, LoginSession.provider != required))
 
 
 def _end_sessions(domain: str, provider: str) -> None:

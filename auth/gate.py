@@ -60,7 +60,7 @@ def authenticate(login: str, password: str) -> User:
         with throttle.attempt("password", login):
             # As slow as for those who get in by a password.
             current_app.extensions["security"].pwd_context.verify(password, None)
-            raise SignInRefused(_enforced(login))
+        raise SignInRefused(_enforced(login))  # a guess all the same: it counts as one
     try:
         return _authenticate(login, password)
     except WrongCredentials:
@@ -178,11 +178,12 @@ def _proved(user: User, authn_via: Sequence[str] | None) -> FirstFactor:
 
 def _is_closed(login: str) -> bool:
     """Whether a password is no way in for that address, known here or not, because its people sign in elsewhere."""
-    if enforcement.required_source(login) is None:
+    required = enforcement.required_source(login)
+    if required is None:
         return False
     user = users.find_by_email(login)
     # The named owner has to get in; and who was just proved there proves the account of old, to join the two.
-    return user is None or not (enforcement.is_break_glass(user.id) or attempts.waits_to_link(user.id))
+    return user is None or not (enforcement.is_break_glass(user.id) or attempts.waits_to_link(user.id, required))
 
 
 def _check_source(user: User, provider: str) -> None:

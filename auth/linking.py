@@ -5,11 +5,12 @@ the account in the same way as ever, second factor included, is both.
 """
 
 import uuid
+from dataclasses import replace
 
 from flask import flash, g
 from flask_babel import gettext as _
 
-from auth import attempts, enforcement, first_factor, groups, links, provider_sessions, roles, users
+from auth import attempts, enforcement, first_factor, groups, journeys, links, provider_sessions, roles, users
 from auth.errors import NotAllowed
 from auth.identity import Identity
 from auth.models import User
@@ -22,17 +23,21 @@ def wait_for_account(visit: Visit, config: ProviderConfig) -> None:
     """Remember in this browser whom the source has proved, until the account with their address is proved, too."""
     user = users.find_by_email(visit.identity.email or "")
     if user is not None:
-        attempts.wait_to_link(config, visit, user.id)
+        asked = visit.asked or journeys.digest_of(config)
+        attempts.wait_to_link(config, replace(visit, asked=asked), user.id)
 
 
 def complete(user: User) -> ProviderConfig | None:
     """Join what waits in this browser with the account just signed in to; None when nothing of theirs waits."""
-    visit = attempts.claim_link(user.id)
+    visit = attempts.claim_link(user.id, enforcement.required_source(user.email))
     if visit is None:
         return None
     identity = visit.identity
     config: ProviderConfig | None = g.db.find(ProviderConfig, uuid.UUID(identity.provider))
-    if config is None or not config.enabled or not _is_free(user, config, identity.subject):
+    # What was proved before its settings were changed was perhaps proved by somebody else's server.
+    if config is None or not config.enabled or journeys.digest_of(config) != visit.asked:
+        return None
+    if not _is_free(user, config, identity.subject):
         return None
     links.link(user, identity, config)
     # The login session that begins now is vouched for by it, too.

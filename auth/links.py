@@ -126,7 +126,7 @@ def sole_source_of(user: User) -> str:
     required = enforcement.required_source(user.email)
     if required is None:
         return directory_of(user.id)
-    if enforcement.is_break_glass(user.id) or attempts.waits_to_link(user.id):
+    if enforcement.is_break_glass(user.id) or attempts.waits_to_link(user.id, required):
         return ""
     return label_of(required)
 

@@ -1,5 +1,6 @@
 """What a provider says of a person → this tenant's user. The only place where the two meet."""
 
+import secrets
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -105,7 +106,7 @@ def refresh(user: User, link: LinkedIdentity, identity: ExternalIdentity, config
         user.locale = locale
     moved = identity.email and identity.email.casefold() != user.email.casefold()
     if moved and _may_bring(identity, config):
-        _move(user, identity)
+        _move(user, identity, config)
     if link.departed_at is not None and not identity.disabled:
         link.departed_at = None
         user.active = True
@@ -194,7 +195,7 @@ def _made_alone(identity: ExternalIdentity, config: ProviderConfig) -> User | No
         return None
 
 
-def _move(user: User, identity: ExternalIdentity) -> None:
+def _move(user: User, identity: ExternalIdentity, config: ProviderConfig) -> None:
     """Follow a change of address at the source, unless an account has the new one: an address never joins two."""
     address = _usable(identity.email)
     if address is None or users.find_by_email(address) is not None:
@@ -203,10 +204,14 @@ def _move(user: User, identity: ExternalIdentity) -> None:
     try:
         with g.db.begin_nested():
             user.email = address
+            if config.is_web:  # links that were mailed to the former address name the former handle
+                user.fs_uniquifier = secrets.token_hex(16)
             g.db.flush()
     except IntegrityError:
         g.db.refresh(user)
         log.warning("address not taken over from the source", user=str(user.id), address=address)
+    else:
+        enforcement.follow_address(user)
 
 
 def _usable(email: str | None) -> str | None:

@@ -53,6 +53,7 @@ def _finish_change_of_address(_sender: Any, user: User, old_email: str, **_argum
     if g.identity.user_id == user.id:
         session["_user_id"] = user.fs_uniquifier
     _end_other_sessions(_sender, user)
+    enforcement.follow_address(user)
     users.send_address_notice(user, old_email)
 
 

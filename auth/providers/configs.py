@@ -173,7 +173,10 @@ def enforce_provider(config: ProviderConfig, break_glass: User, *, actor: Identi
         (config.rehearsed_at is None, "it is provisional: rehearse a sign-in first, at its test address"),
         (config.admin_seen_at is None, "no administrator has signed in through it with its present settings"),
         (not held, "none of its domains is proved to be yours: add one, and its TXT record"),
-        (not roles.is_owner(break_glass.id) or not break_glass.active, f"{break_glass.email} is no active owner"),
+        (
+            not roles.is_owner(break_glass.id) or not break_glass.active or break_glass.confirmed_at is None,
+            f"{break_glass.email} is no active owner with a confirmed address",
+        ),
         (
             not break_glass.password and not any(key.usage == "first" for key in break_glass.webauthn),
             f"{break_glass.email} has neither a password nor a passkey of their own to get in with",

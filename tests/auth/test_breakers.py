@@ -202,7 +202,7 @@ class TestWaiting:
     def test_who_waits_gets_through_as_long_as_others_do(
         self, threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        # The last gets its turn after 2.5 s of waiting. Between answers its patience has room for a machine that stalls.
+        # The last gets its turn after 2.5 s. Between answers its patience has room for a machine that stalls.
         monkeypatch.setattr(module, "PATIENCE", 2.0)
         source = Source(Breaker())
         asked = [threads.submit(source.ask) for _ in range(AT_ONCE + 10)]

@@ -140,6 +140,36 @@ class TestConditions:
             with pytest.raises(InvalidProvider, match="none of its domains is proved"):
                 self.enforce(app, acme, ready)
 
+    @pytest.mark.parametrize(
+        ("role", "values", "said"),
+        [
+            ("admin", {}, "is no active owner"),
+            ("owner", {"active": False}, "is no active owner"),
+            ("owner", {"confirmed_at": None}, "cannot be enforced"),
+            ("owner", {"password": None}, "neither a password nor a passkey"),
+        ],
+        ids=str,
+    )
+    def test_the_named_one_has_to_be_an_owner_with_a_way_in_of_their_own(
+        self, app: Flask, acme: Workspace, ready: uuid.UUID, role: str, values: dict[str, Any], said: str
+    ) -> None:
+        named = add_person(app, acme, role=role)
+        change(app, acme, named, **values)
+        with pytest.raises(InvalidProvider, match=said):
+            self.enforce(app, acme, ready, named)
+
+    @pytest.mark.parametrize(("usage", "enough"), [("first", True), ("secondary", False)])
+    def test_a_passkey_is_a_way_in_if_it_is_not_only_a_second_factor(
+        self, app: Flask, acme: Workspace, owner: Visitor, ready: uuid.UUID, usage: str, enough: bool
+    ) -> None:
+        add_passkey(owner, usage)
+        change(app, acme, acme.people["owner"], password=None)
+        if enough:
+            self.enforce(app, acme, ready)
+        else:
+            with pytest.raises(InvalidProvider, match="neither a password nor a passkey"):
+                self.enforce(app, acme, ready)
+
     @pytest.mark.parametrize(("role", "seen"), [("owner", True), ("admin", True), ("member", False)])
     def test_an_administrator_who_signs_in_by_it_is_noted(
         self, app: Flask, acme: Workspace, server: OidcServer, work: uuid.UUID, role: str, seen: bool
@@ -228,6 +258,15 @@ class TestOtherWays:
         assert answer.status_code == 400
         assert ELSEWHERE in answer.text
         assert not visitor.is_signed_in()
+
+    def test_guesses_are_counted_and_after_many_every_address_looks_the_same_still(
+        self, acme: Workspace, visitor: Visitor, enforced: uuid.UUID
+    ) -> None:
+        token = visitor.csrf_token()
+        for email in (acme.people["owner"].email, acme.people["member"].email, f"nobody@{acme.slug}.example"):
+            form = {"email": email, "password": "guessed"}
+            answers = [visitor.post("/auth/login", form, csrf=token).status_code for _ in range(11)]
+            assert answers == [200] * 10 + [429], email
 
     def test_a_new_password_is_not_mailed_but_where_to_sign_in(
         self, app: Flask, acme: Workspace, visitor: Visitor, enforced: uuid.UUID
@@ -548,6 +587,16 @@ class TestNotYetJoined:
         assert not visitor.is_signed_in()
         assert sources.subjects_of(app, acme, member.email) == []
 
+    def test_another_source_opens_no_mailed_link_either(
+        self, app: Flask, acme: Workspace, visitor: Visitor, server: OidcServer, enforced: uuid.UUID
+    ) -> None:
+        member = acme.people["member"]
+        second = sources.connect(app, acme, server, "second")
+        sources.sign_in(visitor, server, second, sources.add_person(server, member.email))
+        visitor.post("/auth/reset", {"email": member.email})
+        (message,) = mail_to(app, member.email)
+        assert "/auth/reset/" not in message.body
+
     def test_somebody_new_is_made_as_ever(
         self, app: Flask, visitor: Visitor, server: OidcServer, enforced: uuid.UUID, domain: str
     ) -> None:
@@ -588,6 +637,14 @@ class TestEnds:
         relax(app, acme, work)
         assert not member.is_signed_in()
         assert self.is_open(app, acme)
+
+    def test_a_former_session_of_who_was_named_before_stays_ended_too(
+        self, app: Flask, acme: Workspace, owner: Visitor, work: uuid.UUID
+    ) -> None:
+        sources.enforce(app, acme, work)
+        sources.enforce(app, acme, work, add_person(app, acme, role="owner"))
+        relax(app, acme, work)
+        assert not owner.is_signed_in()
 
     def test_a_missing_record_keeps_it(
         self, app: Flask, acme: Workspace, enforced: uuid.UUID, check: Callable[[Finding], str]
@@ -685,6 +742,14 @@ class TestEnds:
         assert ELSEWHERE in typed(visitor, moved.email, moved.password).text
         sources.join(visitor, server, enforced, moved)
         assert visitor.is_signed_in()
+
+    def test_the_former_session_of_who_moved_into_the_domain_stays_ended_too(
+        self, app: Flask, acme: Workspace, visitor: Visitor, enforced: uuid.UUID, domain: str, outside: Person
+    ) -> None:
+        visitor.sign_in(outside)
+        self.move(app, visitor, outside, f"moved@{domain}")
+        relax(app, acme, enforced)
+        assert not visitor.is_signed_in()
 
     def test_whom_somebody_else_moves_into_the_domain_is_signed_out_the_same(
         self, app: Flask, acme: Workspace, visitor: Visitor, enforced: uuid.UUID, domain: str, outside: Person

@@ -210,6 +210,18 @@ class TestSameAddress:
         assert visitor.is_signed_in()
         assert sources.subjects_of(app, acme, person.email) == []
 
+    def test_a_source_that_was_set_to_something_else_meanwhile_joins_nobody(
+        self, app: Flask, acme: Workspace, visitor: Visitor, server: OidcServer, work: uuid.UUID, person: Person,
+        there: str,
+    ) -> None:  # fmt: skip
+        sources.sign_in(visitor, server, work, there)
+        with inside(app, acme):
+            config = configs.get_config("work")
+            configs.change_provider(config, actor=None, settings=config.settings | {"subject_claims": ["email"]})
+        visitor.sign_in(person)
+        assert visitor.is_signed_in()
+        assert sources.subjects_of(app, acme, person.email) == []
+
     def test_what_waits_is_encrypted_and_gone_afterwards(
         self, app: Flask, acme: Workspace, visitor: Visitor, server: OidcServer, work: uuid.UUID, person: Person,
         there: str,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 from sqlalchemy import select
 
 from auth import provider_sessions
@@ -19,7 +20,18 @@ from auth.providers.registry import open_secret
 from tests.auth import sources
 from tests.auth.conftest import Clock
 from tests.auth.directories import roles_of
-from tests.auth.helpers import at_once, change, give_code, grant, inside, set_up_app
+from tests.auth.helpers import (
+    NEW_PASSWORD,
+    at_once,
+    change,
+    give_code,
+    grant,
+    inside,
+    link_in,
+    mail_to,
+    path_of,
+    set_up_app,
+)
 from tests.factories import Person, Workspace, add_person
 from tests.servers import oidc, require
 from tests.servers.oidc import OidcServer
@@ -269,6 +281,21 @@ class TestKnownPeople:
             "id": before["id"], "email": f"alicia@{acme.slug}.example", "name": "Alicia Brown"
         }  # fmt: skip
 
+    def test_a_link_that_was_mailed_to_the_former_address_is_worth_nothing(
+        self, app: Flask, acme: Workspace, signed_in: Visitor, server: OidcServer, work: uuid.UUID, alice: str,
+        email: str,
+    ) -> None:  # fmt: skip
+        stranger = Visitor(app, acme.host)
+        stranger.post("/auth/reset", {"email": email})
+        link = path_of(link_in(mail_to(app, email)[-1]))
+        server.add_person(alice, email=f"alicia@{acme.slug}.example", email_verified=True)
+        sources.sign_in(Visitor(app, acme.host), server, work, alice)
+        stranger.post(link, {"password": NEW_PASSWORD, "password_confirm": NEW_PASSWORD})
+        assert not stranger.is_signed_in()
+        user = sources.user_at(app, acme, f"alicia@{acme.slug}.example")
+        assert user is not None
+        assert user.password is None
+
     def test_an_address_of_another_domain_or_account_is_not_taken_over(
         self, app: Flask, acme: Workspace, signed_in: Visitor, server: OidcServer, work: uuid.UUID, alice: str,
         email: str,
@@ -427,7 +454,19 @@ class TestProviders:
         sources.sign_in(visitor, server, work, alice)
         assert visitor.is_signed_in()
 
-    # joserfc would rather have the newer name of that algorithm, which few providers know yet.
+    @pytest.mark.parametrize(("kind", "size"), [(RSAKey, 2048), (ECKey, "P-256"), (OKPKey, "Ed25519")])
+    def test_a_client_may_prove_itself_by_its_own_key(
+        self, app: Flask, acme: Workspace, visitor: Visitor, server: OidcServer, domain: str, alice: str, kind: Any,
+        size: Any,
+    ) -> None:  # fmt: skip
+        key = kind.generate_key(size, auto_kid=True)
+        jwks = {"keys": [key.as_dict(private=False)]}
+        work = sources.connect(
+            app, acme, server, domains=[domain], key=key.as_pem(private=True).decode(), client_auth="private_key_jwt",
+            client={"token_endpoint_auth_method": "private_key_jwt", "jwks": jwks}, key_id=key.kid,
+        )  # fmt: skip
+        sources.sign_in(visitor, server, work, alice)
+        assert visitor.is_signed_in()
 
     def test_a_refusal_there_is_told_as_one(
         self, app: Flask, acme: Workspace, visitor: Visitor, server: OidcServer, work: uuid.UUID
@@ -529,6 +568,14 @@ class TestWayBack:
         answer = sources.sign_in(visitor, server, brokered, alice, next="/projects/")
         assert answer.status_code == 302, answer.text
         assert answer.headers["Location"] == "/projects/"
+        assert visitor.is_signed_in()
+
+    def test_two_tabs_both_arrive(self, visitor: Visitor, server: OidcServer, work: uuid.UUID, alice: str) -> None:
+        tabs = [sources.depart(visitor, work, next=path) for path in ("/account/", "/projects/")]
+        # Each signs in there on its own: the tests' provider forgets the first code of a browser with its second.
+        backs = [oidc.sign_in(server, address, alice) for address in tabs]
+        assert sources.follow(visitor, backs[1]).headers["Location"] == "/projects/"
+        assert sources.follow(visitor, backs[0]).headers["Location"] == "/account/"
         assert visitor.is_signed_in()
 
     def test_two_tabs_of_a_new_browser_that_set_out_in_the_same_moment_both_arrive(

@@ -36,6 +36,8 @@ ODD_ANSWERS = {
     "many headers": bad.sends(b"HTTP/1.1 200 x\r\n" + b"a: b\r\n" * 1000 + b"\r\n"),
     "a long header": bad.sends(b"HTTP/1.1 200 x\r\na: " + b"b" * 100_000 + b"\r\n\r\n"),
     "two lengths": bad.sends(b"HTTP/1.1 200 x\r\nContent-Length: 5,6\r\n\r\n{}"),
+    "a negative length": bad.sends(b"HTTP/1.1 200 x\r\nContent-Length: -1\r\n\r\n{}"),
+    "less than announced": bad.sends(b"HTTP/1.1 200 x\r\nContent-Length: 99\r\n\r\n{}"),
     "no chunks": bad.sends(b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}"),
     "not packed": bad.says(b"xx", Content_Encoding="gzip"),
     "packed often": bad.says(b"xx", Content_Encoding=", ".join(["gzip"] * 7)),
