@@ -119,6 +119,14 @@ def postgres_app(postgres_database: Database) -> Iterator[Flask]:
     app.extensions["tenants"].engines.dispose()
 
 
+@pytest.fixture(scope="session")
+def lone_app(sqlite_database: Database) -> Iterator[Flask]:
+    """The application on SQLite only, for what does not depend on it."""
+    app = create_app(sqlite_database.settings())
+    yield app
+    app.extensions["tenants"].engines.dispose()
+
+
 @pytest.fixture
 def acme(app: Flask) -> Workspace:
     """A workspace."""

@@ -634,7 +634,7 @@ def test_the_first_sign_in_in_two_browsers_at_once_makes_one_user(
 @pytest.mark.slow
 def test_many_simultaneous_sign_ins_never_swap_users(postgres_database: Database, postgres_app: Flask) -> None:
     workspace = make_workspace(postgres_app)
-    count = 200
+    count = 100
     with require(openldap.start) as directory:
         directory.load_people(count, group_size=1)
         connect(postgres_app, workspace, directory)

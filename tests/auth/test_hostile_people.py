@@ -12,11 +12,9 @@ import structlog
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from saas import create_app
 from tests.auth import sources
 from tests.auth.helpers import inside
 from tests.auth.hostile import SECRET, Way, brief, connect, prepare
-from tests.conftest import Database
 from tests.factories import Workspace
 from tests.servers import hostile_http as bad
 from tests.servers.hostile_oidc import REMOVED, HostileProvider
@@ -36,13 +34,6 @@ def second() -> Iterator[HostileProvider]:
     """Another provider, with keys of the same name."""
     with HostileProvider() as started:
         yield started
-
-
-@pytest.fixture(scope="module")
-def lone_app(sqlite_database: Database) -> Iterator[Flask]:
-    app = create_app(sqlite_database.settings())
-    yield app
-    app.extensions["tenants"].engines.dispose()
 
 
 @pytest.fixture

@@ -54,6 +54,12 @@ BODIES = [
 ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def app(postgres_app: Flask) -> Flask:
+    """On PostgreSQL, which takes fewer texts than SQLite does."""
+    return postgres_app
+
+
 @pytest.fixture(autouse=True)
 def _unlimited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("auth.throttle.PER_ACCOUNT", 10**6)

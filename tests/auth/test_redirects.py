@@ -30,6 +30,12 @@ CORPUS = [
 ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def app(lone_app: Flask) -> Flask:
+    """On one kind of database: it has no part in this."""
+    return lone_app
+
+
 def leads_to(answer: TestResponse, base: str) -> str:
     """The host on which a browser would arrive: browsers drop white space and turn backslashes."""
     location = answer.headers["Location"]

@@ -6,20 +6,10 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 
-from saas import create_app
 from tests.auth.hostile import Way, connect, prepare
-from tests.conftest import Database
 from tests.factories import Workspace
 from tests.servers.hostile_http import HostileServer
 from tests.servers.hostile_oidc import HostileProvider
-
-
-@pytest.fixture(scope="module")
-def lone_app(sqlite_database: Database) -> Iterator[Flask]:
-    """The application on one kind of database, for what does not depend on it."""
-    app = create_app(sqlite_database.settings())
-    yield app
-    app.extensions["tenants"].engines.dispose()
 
 
 @pytest.fixture(scope="module")
