@@ -243,7 +243,9 @@ def _failed(config: ProviderConfig, error: OAuthFault, purpose: str) -> Response
     if throttle.allows("single sign-on failure", MOST_FAILURES):
         events.record("single sign-on failed", provider_id=config.id, detail=detail, survives=True)
     told = "denied" if error.fault is Fault.DENIED else "unreachable" if error.fault in OF_THE_WAY else "misconfigured"
-    page = render_template("sso/failed.html", provider=config, told=told, rehearsal=rehearsal, error=error)
+    page = render_template(
+        "sso/failed.html", provider=config, told=told, purpose=purpose, rehearsal=rehearsal, error=error
+    )
     if told == "unreachable":
         return page, 503, {"Retry-After": str(RETRY_AFTER)}
     return page, 403 if told == "denied" else 502

@@ -1,6 +1,7 @@
 """The README's pictures: `python -m tests.screenshots` runs the product with demo data and writes them."""
 
 import logging
+import secrets
 import sys
 import tempfile
 import threading
@@ -14,7 +15,8 @@ from werkzeug.serving import make_server
 from config.settings import load_settings
 from saas import create_app
 from saas.demo import PASSWORD
-from tests.servers import chromium
+from tests.browser.steps import sign_in_there
+from tests.servers import chromium, demo_provider, oidc
 
 FOLDER = Path(__file__).parent.parent / "deploy" / "pictures"
 LARGEST = 150_000  # bytes; a README is read on slow lines too
@@ -22,7 +24,27 @@ DESK, PHONE = (1280, 720), (390, 760)
 
 
 @contextmanager
-def product() -> Iterator[str]:
+def provider() -> Iterator[list[list[str]]]:
+    """Run the demo's identity provider; gives the commands by which a workspace is connected with it."""
+    secret = secrets.token_hex(32)
+    with oidc.start(redirects=demo_provider.REDIRECTS) as server, tempfile.NamedTemporaryFile("w") as file:
+        demo_provider.populate(server, secret)
+        file.write(secret)
+        file.flush()
+        add = (
+            f"providers add workid --tenant acme --kind oidc --issuer {server.issuer} --insecure"
+            f" --client-id {demo_provider.CLIENT} --secret-file {file.name} --groups-claim teams --domain acme.example"
+        ).split()
+        commands = [
+            [*add, "--label", "Acme ID"],
+            ["providers", "map", "workid", "engineering", "member", "--tenant", "acme"],
+            ["domains", "vouch", "acme.example", "--tenant", "acme"],
+        ]
+        yield commands
+
+
+@contextmanager
+def product(commands: list[list[str]]) -> Iterator[str]:
     """Serve the product on a free port, on a database of its own; gives the address of a demo workspace."""
     with tempfile.TemporaryDirectory() as folder:
         database = f"sqlite:///{folder}/pictures.db"
@@ -30,7 +52,7 @@ def product() -> Iterator[str]:
             load_settings({}, env="development", database_url=database, mail_url="memory:", log_level="ERROR")
         )
         runner = app.test_cli_runner()
-        for command in (["db", "upgrade"], ["demo", "seed"]):
+        for command in (["db", "upgrade"], ["demo", "seed"], *commands):
             done = runner.invoke(args=command)
             if done.exit_code:
                 raise SystemExit(f"{' '.join(command)}: {done.output}{done.exception or ''}")
@@ -60,6 +82,15 @@ def sign_in(page: Page) -> None:
     page.wait_for_url("**/")
 
 
+def rehearse(page: Page) -> None:
+    """Rehearse a sign-in at the provider, as alice."""
+    page.goto("/admin/sign-in/")
+    page.locator("main a[href$='/rehearse']").click()
+    page.locator("main form button").click()
+    sign_in_there(page, "alice")
+    page.locator("#claims").wait_for()
+
+
 def take(page: Page, name: str) -> None:
     """Write the visible part of a page."""
     picture = page.screenshot(path=FOLDER / f"{name}.png", animations="disabled")
@@ -72,7 +103,12 @@ def main() -> None:
     """Write all pictures."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no line for each request
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with product() as address, sync_playwright() as playwright, chromium.launch(playwright) as browser:
+    with (
+        provider() as commands,
+        product(commands) as address,
+        sync_playwright() as playwright,
+        chromium.launch(playwright) as browser,
+    ):
         page = visit(browser, address, DESK)
         take(page, "sign-in")
         sign_in(page)
@@ -81,6 +117,8 @@ def main() -> None:
         take(page, "projects")
         page.goto("/account/")
         take(page, "account")
+        rehearse(page)
+        take(page, "rehearsal")
         phone = visit(browser, address, PHONE)
         sign_in(phone)
         phone.goto("/projects/")

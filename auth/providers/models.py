@@ -100,11 +100,11 @@ class SignInAttempt(TenantScoped, Base):
     state_hash: Mapped[str] = mapped_column(String(64))
     provider_id: Mapped[uuid.UUID]
     purpose: Mapped[str] = mapped_column(String(10))
-    """sign-in, connect or rehearse."""
+    """sign-in, connect, verify, rehearse, or link: proved there, and waiting for the account of old to be proved."""
     browser_hash: Mapped[str] = mapped_column(String(64))
     """Of the secret in the cookie of the browser that began."""
     user_id: Mapped[uuid.UUID | None]
-    """Who connects or rehearses; None for a sign-in."""
+    """Who connects, verifies or rehearses, or is waited for; None for a sign-in."""
     nonce: Mapped[str] = mapped_column(String(64))
     verifier: Mapped[str] = mapped_column(String(128))
     """The PKCE code verifier (RFC 7636)."""

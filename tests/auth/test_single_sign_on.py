@@ -511,6 +511,20 @@ class TestProviders:
         sources.sign_in(visitor, server, work, alice)
         assert visitor.is_signed_in()
 
+    @pytest.mark.parametrize(
+        ("step", "told"),
+        [
+            ("start", "You were not signed in"),
+            ("connect", "Your account was not connected"),
+            ("rehearse", "The rehearsal was broken off"),
+        ],
+    )
+    def test_a_refusal_is_told_as_what_did_not_happen(
+        self, owner: Visitor, server: OidcServer, work: uuid.UUID, step: str, told: str
+    ) -> None:
+        answer = sources.follow(owner, oidc.Browser(server).cancel(sources.depart(owner, work, step)))
+        assert f">{told}</h1>" in answer.text
+
     def test_the_secret_is_in_no_page_address_or_answer(
         self, app: Flask, acme: Workspace, owner: Visitor, server: OidcServer, work: uuid.UUID, alice: str
     ) -> None:

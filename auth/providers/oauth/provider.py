@@ -184,7 +184,7 @@ class WebProvider(Provider):
         named = answer.get("iss")
         announced = issuer.announces("authorization_response_iss_parameter_supported")
         if (named is None and announced) or (named is not None and named != issuer.name):
-            raise OAuthFault(Fault.MIXED_UP, str(named))
+            raise OAuthFault(Fault.MIXED_UP, "the answer names no issuer" if named is None else named)
 
     def _session(self, channel: Channel, issuer: Issuer, errand: Errand) -> "_Session":
         secret = self.access.secret.get_secret_value() if self.access.secret else None
