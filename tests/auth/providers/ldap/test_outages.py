@@ -113,7 +113,8 @@ class TestOutages:
                 lambda provider: provider.find_group("some"),
             ]
             for ask in asks:
-                provider = quick(server, bind_dn="cn=service,dc=acme", secret="service", user_dn_template=template)
+                service = {"bind_dn": "cn=service,dc=acme", "secret": "service"}
+                provider = quick(server, **service, user_dn_template=template, timeout=5.0)
                 with pytest.raises(DirectoryFault) as caught:
                     ask(provider)
                 # ldap3 does not understand a bind's referral.
