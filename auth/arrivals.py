@@ -9,9 +9,10 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_security import login_user, logout_user
 
-from auth import events, gate, groups, linking, links, provisioning, sessions
+from auth import audit, gate, groups, linking, links, provisioning, sessions
 from auth.errors import LinkNeeded, NotAllowed, SignInRefused, WrongCredentials
 from auth.identity import current_user
+from auth.models import User
 from auth.providers import configs
 from auth.providers.models import ProviderConfig, SignInAttempt
 from auth.providers.oauth import Visit
@@ -25,7 +26,7 @@ _LONGEST_SHOWN = 500
 
 def arrive(attempt: SignInAttempt, config: ProviderConfig, visit: Visit) -> ResponseReturnValue:
     """Answer the browser that has come back."""
-    if attempt.purpose == "sign-in":
+    if attempt.purpose in ("sign-in", "invitation"):
         return _sign_in(attempt, config, visit)
     # The others are for whoever is signed in; by now that may be somebody else, or nobody.
     if not g.identity.is_authenticated or g.identity.user_id != attempt.user_id:
@@ -36,25 +37,31 @@ def arrive(attempt: SignInAttempt, config: ProviderConfig, visit: Visit) -> Resp
 def _sign_in(attempt: SignInAttempt, config: ProviderConfig, visit: Visit) -> ResponseReturnValue:
     if not config.enabled:
         abort(404)
+    invitation = attempt.next_path.rpartition("/")[2] if attempt.purpose == "invitation" else ""
     try:
-        user = gate.arrive(visit, config)
+        user = gate.arrive(visit, config, invitation=invitation)
     except LinkNeeded as error:
         flash(explain_failure(error), "info")
         return redirect(url_for("security.login", step="password", next=attempt.next_path or None))
     except (SignInRefused, WrongCredentials) as error:
-        events.record("single sign-on refused", provider_id=config.id, detail=visit.identity.subject, survives=True)
+        audit.record("single sign-on refused", config, details={"subject": visit.identity.subject}, survives=True)
         flash(explain_failure(error), "error")
-        return redirect(url_for("security.login", step="password"))
+        return redirect(attempt.next_path if invitation else url_for("security.login", step="password"))
+    return come_in(user, "single sign-on", attempt.next_path)
+
+
+def come_in(user: User, method: str, next_path: str) -> ResponseReturnValue:
+    """Sign in a user whose first factor was proved just now, and go on to that path."""
     if g.identity.is_authenticated:
         logout_user()  # whoever it was: the second step is for nobody who is signed in
     # A second factor that the person has set up here is asked for, whoever vouches for the first.
     second_step: ResponseReturnValue | None = current_app.extensions["security"].two_factor_plugins.tf_enter(
-        user, False, "sso", next_loc=attempt.next_path or None
+        user, False, method, next_loc=next_path or None
     )
     if second_step is not None:
         return second_step
-    login_user(user, authn_via=["single sign-on"])
-    return redirect(back_to(attempt.next_path, "/"))
+    login_user(user, authn_via=[method])
+    return redirect(back_to(next_path, "/"))
 
 
 def _connect(attempt: SignInAttempt, config: ProviderConfig, visit: Visit) -> ResponseReturnValue:
@@ -82,7 +89,7 @@ def _rehearse(attempt: SignInAttempt, config: ProviderConfig, visit: Visit) -> R
     configs.check_may_change(config, actor=g.identity)
     config.rehearsed_at = now()
     g.db.flush()  # what would happen depends on it
-    events.record("sign-in rehearsed", user_id=g.identity.user_id, provider_id=config.id)
+    audit.record("sign-in rehearsed", config)
     return render_template(
         "sso/rehearsed.html",
         provider=config,

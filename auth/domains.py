@@ -22,7 +22,7 @@ from flask_babel import gettext as _
 from sqlalchemy import func, or_, select
 from sqlalchemy.exc import IntegrityError
 
-from auth import domain_notices, enforcement, events
+from auth import audit, domain_notices, enforcement
 from auth.domain_names import check_name, name_of, printable
 from auth.domain_records import LAPSED, PROVED, WARNING, Finding, look_up, next_state, record_of
 from auth.errors import DomainTaken, InvalidDomain, NotAllowed, UnknownDomain
@@ -97,9 +97,9 @@ def add_domain(domain: str, *, actor: Identity | None, vouched: bool = False) ->
         if vouched:
             row.vouched = True
             _own(row, now())
-            events.record("domain vouched", detail=name)
+            audit.record("domain vouched", row)
         else:
-            events.record("domain added", user_id=actor.user_id if actor else None, detail=name)
+            audit.record("domain added", row, actor=actor)
     enforcement.publish()
     return row
 
@@ -115,7 +115,7 @@ def remove_domain(row: MailDomain, actor: Identity | None) -> None:
             check_may_change(config, actor=actor)
     g.db.delete(row)
     g.db.flush()
-    events.record("domain removed", user_id=actor.user_id if actor else None, detail=row.domain)
+    audit.record("domain removed", row, actor=actor)
     enforcement.publish()
 
 
@@ -183,7 +183,7 @@ def _note(row: MailDomain, finding: Finding) -> Checked | None:
         row.state = next_state(before, finding, at - (row.proved_at or at))
         g.db.flush()
     if row.state != before:
-        events.record(f"domain {row.state}", detail=row.domain)
+        audit.record(f"domain {row.state}", row)
     return Checked(row, before, finding)
 
 

@@ -6,19 +6,17 @@ costs nothing, and holds from the next request on.
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any
 
 import idna
 from flask import g
 from sqlalchemy import delete, func, or_, select
 
+from auth import tenant_settings
 from auth.mail import normal_domain
 from auth.models import LoginSession, User
 from auth.providers.models import MailDomain, ProviderConfig
-from tenants.models import TenantRow
 
 _KEY = "enforcement"
 HELD = ("proved", "warning")
@@ -52,9 +50,8 @@ def publish(*, break_glass: uuid.UUID | None = None) -> None:
 
     Login sessions that another source has vouched for end, where a domain is new to it.
     """
-    g.db.flush()
-    # First, and read anew: whoever changes providers or domains at the same time waits here, and sees what was done.
-    row = g.db.get_one(TenantRow, g.tenant.id, with_for_update=True, populate_existing=True)
+    # First: whoever changes providers or domains at the same time waits here, and sees what was done.
+    row = tenant_settings.lock()
     before: Mapping[str, Any] = row.settings.get(_KEY, {})
     held = held_domains()
     enforced = g.db.execute(
@@ -65,10 +62,7 @@ def publish(*, break_glass: uuid.UUID | None = None) -> None:
     after = {"domains": domains, "break_glass": named} if enforced else {}
     if after == before:
         return
-    row.settings = {**{name: value for name, value in row.settings.items() if name != _KEY}, _KEY: after}
-    row.version = TenantRow.version + 1
-    g.db.flush()
-    g.tenant = replace(g.tenant, settings=MappingProxyType(dict(row.settings)))
+    tenant_settings.keep(row, _KEY, after)
     for domain, provider in domains.items():
         # Whoever was named before is as all the others are from now on.
         if before.get("domains", {}).get(domain) != provider or before.get("break_glass") != named:

@@ -23,7 +23,7 @@ class User(TenantScoped, UserMixin, Base):  # type: ignore[misc]
 
     __tablename__ = "users"
     decides_access: ClassVar = frozenset(
-        {"active", "fs_uniquifier", "email", "name", "locale", "timezone", "confirmed_at"}
+        {"active", "fs_uniquifier", "email", "name", "locale", "timezone", "confirmed_at", "tf_primary_method"}
     )
 
     email: Mapped[str] = mapped_column(String(320))
@@ -73,6 +73,7 @@ class Passkey(TenantScoped, WebAuthnMixin, Base):  # type: ignore[misc]  # see U
     """A WebAuthn credential of a user, bound by the browser to the tenant's host."""
 
     __tablename__ = "passkeys"
+    decides_access: ClassVar = frozenset({"user_id", "usage"})
 
     user_id: Mapped[uuid.UUID]
     credential_id: Mapped[bytes] = mapped_column(LargeBinary(1024))
@@ -179,6 +180,31 @@ class Grant(TenantScoped, Base):
         Index("ix_grants_tenant_group", "tenant_id", "group_id"),
         Index("ix_grants_tenant_role", "tenant_id", "role_id"),
         Index("ix_grants_tenant_object", "tenant_id", "object_type", "object_id"),
+    )
+
+
+class Invitation(TenantScoped, Base):
+    """Somebody asked in: whoever opens the mailed link becomes a user with that role. Gone once it was used."""
+
+    __tablename__ = "invitations"
+
+    email: Mapped[str] = mapped_column(String(320))
+    role_id: Mapped[uuid.UUID]
+    role_ends_at: Mapped[datetime | None]
+    """When the role that they will be given ends again."""
+    invited_by: Mapped[uuid.UUID | None]
+    """Id of the user who asked; None for the command line."""
+    nonce: Mapped[str] = mapped_column(String(64))
+    """Part of the signed link: a new one voids the links that were mailed before."""
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    sent_at: Mapped[datetime] = mapped_column(default=now)
+    expires_at: Mapped[datetime]
+
+    role: Mapped[Role] = relationship(viewonly=True)
+
+    __table_args__ = (
+        within_tenant("role_id", "roles", ondelete="CASCADE"),
+        Index("uq_invitations_tenant_email", "tenant_id", func.lower(email), unique=True),
     )
 
 

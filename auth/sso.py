@@ -15,7 +15,7 @@ from flask_security import auth_required
 from sqlalchemy.exc import InvalidRequestError
 from structlog import get_logger
 
-from auth import attempts, events, journeys, links, provider_sessions, throttle
+from auth import attempts, audit, journeys, links, provider_sessions, throttle
 from auth.arrivals import arrive
 from auth.csrf import from_machines
 from auth.errors import SourceUnavailable, Throttled
@@ -168,7 +168,7 @@ def backchannel_logout(config_id: uuid.UUID) -> ResponseReturnValue:
         return {"error": "invalid_request", "error_description": "used already"}, 400
     subject = session_subject(logout.issuer, logout.sub) if logout.sub else ""
     ended = provider_sessions.end(config, subject=subject, sid=logout.sid)
-    events.record("signed out by the source", provider_id=config.id, detail=f"{ended} login sessions")
+    audit.record("signed out by the source", config, details={"sessions": ended}, actor=audit.party_of(config))
     return "", 200
 
 
@@ -241,7 +241,7 @@ def _failed(config: ProviderConfig, error: OAuthFault, purpose: str) -> Response
     rehearsal = purpose == "rehearse" and can(AccessPermission.PROVIDER_MANAGE)
     detail = error.fault.value if isinstance(error, SaidByBrowser) and not rehearsal else str(error)
     if throttle.allows("single sign-on failure", MOST_FAILURES):
-        events.record("single sign-on failed", provider_id=config.id, detail=detail, survives=True)
+        audit.record("single sign-on failed", config, details={"reason": detail}, survives=True)
     told = "denied" if error.fault is Fault.DENIED else "unreachable" if error.fault in OF_THE_WAY else "misconfigured"
     page = render_template(
         "sso/failed.html", provider=config, told=told, purpose=purpose, rehearsal=rehearsal, error=error

@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 from pydantic import ValidationError
 from sqlalchemy import delete, func, select
 
-from auth import enforcement, events, groups, roles
+from auth import audit, enforcement, groups, roles
 from auth.errors import InvalidProvider, NotAllowed, UnknownProvider
 from auth.identity import Identity
 from auth.mail import normal_domain
@@ -96,10 +96,12 @@ def add_provider(
     config = ProviderConfig(name=name, label=name, kind=kind, position=0 if last is None else last + 1)
     with g.db.begin_nested():  # of a faulty one nothing stays, whatever the caller does with the error
         g.db.add(config)
-        change_provider(
-            config, actor=actor, settings=settings, secret=secret, label=label or name, domains=domains,
+        check_may_change(config, actor=actor)
+        _change(
+            config, settings=settings, secret=secret, label=label or name, domains=domains,
             creates_users=creates_users, most_departures=most_departures,
         )  # fmt: skip
+        audit.record("provider added", config, details=_state_of(config), actor=actor)
     return config
 
 
@@ -110,6 +112,16 @@ def change_provider(config: ProviderConfig, *, actor: Identity | None, **changes
     would decide about people with more rights, and InvalidProvider.
     """
     check_may_change(config, actor=actor)
+    before, secret = _state_of(config), config.secret
+    _change(config, **changes)
+    changed: dict[str, Any] = audit.changes(before, _state_of(config))
+    if config.secret != secret:  # what it is, or was, is nobody's business
+        changed["secret"] = "changed" if config.secret else "removed"
+    if changed:
+        audit.record("provider changed", config, details=changed, actor=actor)
+
+
+def _change(config: ProviderConfig, **changes: Any) -> None:
     _change_settings(config, changes.pop("settings", None), changes.pop("secret", None))
     if (domains := changes.pop("domains", None)) is not None:
         config.domains = _checked_domains(config, domains)
@@ -131,6 +143,7 @@ def enable_provider(config: ProviderConfig, *, actor: Identity | None, untried: 
     if config.is_web and config.rehearsed_at is None and not untried:
         raise InvalidProvider(f"'{config.name}' is provisional: rehearse a sign-in first, at its test address")
     config.enabled = True
+    audit.record("provider enabled", config, details={"untried": True} if untried else {}, actor=actor)
 
 
 def disable_provider(config: ProviderConfig, *, actor: Identity | None, end_sessions: bool = False) -> int:
@@ -141,7 +154,9 @@ def disable_provider(config: ProviderConfig, *, actor: Identity | None, end_sess
     check_may_change(config, actor=actor)
     _check_not_enforced(config)
     config.enabled = False
-    return _end_sessions(config) if end_sessions else 0
+    ended = _end_sessions(config) if end_sessions else 0
+    audit.record("provider disabled", config, details={"sessions": ended}, actor=actor)
+    return ended
 
 
 def remove_provider(config: ProviderConfig, *, actor: Identity | None) -> int:
@@ -152,9 +167,10 @@ def remove_provider(config: ProviderConfig, *, actor: Identity | None) -> int:
     """
     check_may_change(config, actor=actor)
     _check_not_enforced(config)
-    _end_sessions(config)
+    ended = _end_sessions(config)
     groups.drop_origin(config.origin)
     linked: int = g.db.execute(delete(LinkedIdentity).where(LinkedIdentity.provider_id == config.id)).rowcount
+    audit.record("provider removed", config, details={"people": linked, "sessions": ended}, actor=actor)
     g.db.execute(delete(ProviderConfig).where(ProviderConfig.id == config.id))
     return linked
 
@@ -187,7 +203,9 @@ def enforce_provider(config: ProviderConfig, break_glass: User, *, actor: Identi
     config.enforced_at = now()
     g.db.flush()
     enforcement.publish(break_glass=break_glass.id)
-    events.record("sign-in enforced", provider_id=config.id, detail=", ".join(sorted(held)))
+    audit.record(
+        "sign-in enforced", config, details={"domains": sorted(held), "named": break_glass.email}, actor=actor
+    )
 
 
 def relax_provider(config: ProviderConfig, *, actor: Identity | None) -> None:
@@ -196,7 +214,7 @@ def relax_provider(config: ProviderConfig, *, actor: Identity | None) -> None:
     config.enforced_at = None
     g.db.flush()
     enforcement.publish()
-    events.record("sign-in no longer enforced", provider_id=config.id)
+    audit.record("sign-in no longer enforced", config, actor=actor)
 
 
 def check_may_manage(actor: Identity | None) -> None:
@@ -216,6 +234,12 @@ def check_may_change(config: ProviderConfig, *, actor: Identity | None) -> None:
     linked = select(LinkedIdentity.user_id).where(LinkedIdentity.provider_id == config.id)
     roles.check_holds_all_of(actor, linked)
     roles.check_holds_all_given(actor, {group.id for group in groups.mapped_groups(config)})
+
+
+def _state_of(config: ProviderConfig) -> dict[str, Any]:
+    """What is recorded of a source when it changes: everything but its secret."""
+    kept = ("label", "domains", "creates_users", "most_departures", "position")
+    return {**(config.settings or {}), **{name: getattr(config, name) for name in kept}}
 
 
 def _end_sessions(config: ProviderConfig) -> int:

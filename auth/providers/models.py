@@ -100,7 +100,8 @@ class SignInAttempt(TenantScoped, Base):
     state_hash: Mapped[str] = mapped_column(String(64))
     provider_id: Mapped[uuid.UUID]
     purpose: Mapped[str] = mapped_column(String(10))
-    """sign-in, connect, verify, rehearse, or link: proved there, and waiting for the account of old to be proved."""
+    """sign-in, invitation, connect, verify, rehearse, or link: proved there, and waiting for the account of old to be
+    proved."""
     browser_hash: Mapped[str] = mapped_column(String(64))
     """Of the secret in the cookie of the browser that began."""
     user_id: Mapped[uuid.UUID | None]
@@ -176,19 +177,3 @@ class MailDomain(TenantScoped, Base):
         # The one constraint across tenants: a domain has one owner. Whoever runs into it has proved the domain, too.
         Index("uq_mail_domains_owner", "domain", unique=True, postgresql_where=_HELD, sqlite_where=_HELD),
     )
-
-
-class SecurityEvent(TenantScoped, Base):
-    """Something about signing in that administrators should be able to see later."""
-
-    __tablename__ = "security_events"
-
-    at: Mapped[datetime] = mapped_column(default=now)
-    kind: Mapped[str] = mapped_column(String(40))
-    user_id: Mapped[uuid.UUID | None]
-    """Whom it is about, if known; no reference, for it outlives them."""
-    provider_id: Mapped[uuid.UUID | None]
-    address: Mapped[str] = mapped_column(String(45), default="")
-    detail: Mapped[str] = mapped_column(Text, default="")
-
-    __table_args__ = (Index("ix_security_events_tenant_at", "tenant_id", "at"),)

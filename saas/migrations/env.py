@@ -2,13 +2,15 @@
 
 from alembic import context
 
+import auth.audit_models
 import auth.models
 import auth.providers.models
+import saas.branding
 import saas.projects.models
 import tenants.models
 from tenants.db import Base
 
-FEATURES = (tenants.models, auth.models, auth.providers.models, saas.projects.models)
+FEATURES = (tenants.models, auth.models, auth.audit_models, auth.providers.models, saas.branding, saas.projects.models)
 """Imported for their tables, which autogeneration compares with the database."""
 
 

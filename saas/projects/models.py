@@ -49,7 +49,8 @@ class ProjectUpdate(TenantScoped, Base):
     __tablename__ = "project_updates"
 
     project_id: Mapped[uuid.UUID]
-    author_id: Mapped[uuid.UUID]
+    author_id: Mapped[uuid.UUID | None]
+    """None once that user was removed."""
     body: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(default=now)
 

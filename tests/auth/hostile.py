@@ -10,9 +10,10 @@ from flask import Flask
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from auth.audit_models import AuditEvent
 from auth.breakers import Breakers
 from auth.models import User
-from auth.providers.models import LinkedIdentity, SecurityEvent
+from auth.providers.models import LinkedIdentity
 from auth.providers.oauth import provider as module
 from auth.providers.oauth.metadata import issuers
 from tests.auth import sources
@@ -138,10 +139,10 @@ class Way:
         assert not self.visitor.is_signed_in()
 
     def events(self, kind: str = "single sign-on failed") -> list[str]:
-        """What is said of the workspace's events of a kind, in their order."""
+        """The first detail of each of the workspace's events of a kind, in their order."""
         with inside(self.app, self.workspace) as session:
-            wanted = select(SecurityEvent.detail).where(SecurityEvent.kind == kind).order_by(SecurityEvent.at)
-            return list(session.scalars(wanted))
+            wanted = select(AuditEvent.details).where(AuditEvent.kind == kind).order_by(AuditEvent.id)
+            return [str(next(iter(details.values()), "")) for details in session.scalars(wanted)]
 
     def emails(self) -> set[str]:
         """The addresses of the workspace's users."""

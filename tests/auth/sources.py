@@ -12,9 +12,10 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from auth import groups, links, users
+from auth.audit_models import AuditEvent
 from auth.models import User
 from auth.providers import configs
-from auth.providers.models import MailDomain, ProviderConfig, SecurityEvent
+from auth.providers.models import MailDomain, ProviderConfig
 from tenants.db import now
 from tests.auth.helpers import inside
 from tests.factories import Person, Workspace
@@ -140,10 +141,10 @@ def subjects_of(app: Flask, workspace: Workspace, email: str) -> list[str]:
 
 
 def events_of(app: Flask, workspace: Workspace, kind: str) -> list[str]:
-    """What is said of the workspace's events of a kind, in their order."""
+    """The first detail of each of the workspace's events of a kind, in their order."""
     with inside(app, workspace) as session:
-        wanted = select(SecurityEvent.detail).where(SecurityEvent.kind == kind).order_by(SecurityEvent.at)
-        return list(session.scalars(wanted))
+        wanted = select(AuditEvent.details).where(AuditEvent.kind == kind).order_by(AuditEvent.id)
+        return [str(next(iter(details.values()), "")) for details in session.scalars(wanted)]
 
 
 def depart(visitor: Visitor, config_id: uuid.UUID, step: str = "start", **query: str) -> str:

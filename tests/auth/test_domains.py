@@ -12,12 +12,13 @@ from flask import Flask, g
 from sqlalchemy import select
 
 from auth import domain_records, domains, enforcement, roles, users
+from auth.audit_models import AuditEvent
 from auth.domain_names import check_name
 from auth.domain_records import LAPSED, PENDING, PROVED, WARNING, Finding, Record, look_up, next_state, record_of
 from auth.domains import Checked
 from auth.errors import DomainTaken, InvalidDomain, NotAllowed, UnknownDomain
 from auth.identity import Identity, snapshot_of
-from auth.providers.models import MailDomain, ProviderConfig, SecurityEvent
+from auth.providers.models import MailDomain, ProviderConfig
 from config.settings import SettingsError, load_settings, socket_address
 from saas import create_app
 from tenants.db import now
@@ -587,7 +588,7 @@ class TestOwner:
                 domains.add_domain(domain, actor=None, vouched=True)
             assert domains.list_domains() == []
         with inside(app, globex) as session:
-            assert session.scalar(select(SecurityEvent.id)) is None
+            assert session.scalar(select(AuditEvent.id).where(AuditEvent.kind.startswith("domain"))) is None
 
     def test_a_lapsed_domain_can_be_taken_over_and_does_not_come_back(
         self, app: Flask, acme: Workspace, globex: Workspace, domain: str, name_server: NameServer, clock: Clock
@@ -726,7 +727,11 @@ class TestRecheck:
         check(app, acme, domain)
         with inside(app, acme) as session:
             domains.remove_domain(domains.get_domain(domain), None)
-            events = session.execute(select(SecurityEvent.kind, SecurityEvent.detail).order_by(SecurityEvent.id)).all()
+            events = session.execute(
+                select(AuditEvent.kind, AuditEvent.target)
+                .where(AuditEvent.target_kind == "domain")
+                .order_by(AuditEvent.id)
+            ).all()
         kinds = ["domain added", "domain proved", "domain warning", "domain lapsed", "domain removed"]
         assert [tuple(event) for event in events] == [(kind, domain) for kind in kinds]
 
@@ -822,7 +827,7 @@ class TestGuards:
         with self.acting(app, acme, role) as by:
             domains.remove_domain(domains.add_domain(domain, actor=by), by)
             assert domains.list_domains() == []
-            noted = g.db.scalars(select(SecurityEvent.user_id)).all()
+            noted = g.db.scalars(select(AuditEvent.actor_id).where(AuditEvent.target_kind == "domain")).all()
             assert noted == [by.user_id, by.user_id]
 
     @pytest.mark.parametrize("role", ["owner", "admin", "member"])

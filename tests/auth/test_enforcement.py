@@ -218,7 +218,7 @@ class TestConditions:
         self, app: Flask, acme: Workspace, enforced: uuid.UUID, domain: str
     ) -> None:
         relax(app, acme, enforced)
-        assert sources.events_of(app, acme, "sign-in enforced") == [domain]
+        assert sources.events_of(app, acme, "sign-in enforced") == [str([domain])]
         assert sources.events_of(app, acme, "sign-in no longer enforced") == [""]
 
 

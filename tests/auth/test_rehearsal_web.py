@@ -8,9 +8,10 @@ import pytest
 from flask import Flask, g
 from sqlalchemy import func, select
 
+from auth.audit_models import AuditEvent
 from auth.errors import InvalidProvider
 from auth.providers import configs
-from auth.providers.models import ProviderConfig, SecurityEvent, SignInAttempt
+from auth.providers.models import ProviderConfig, SignInAttempt
 from auth.providers.oauth.faults import Fault
 from tests.auth import sources
 from tests.auth.helpers import change, inside
@@ -243,7 +244,7 @@ class TestShown:
         )  # fmt: skip
         assert sources.sign_in(owner, server, work, sub, "rehearse").status_code == 200
         after = values_of(app, acme, work)
-        assert rows_of(app, acme) == rows | {SecurityEvent.__name__: rows[SecurityEvent.__name__] + 1}
+        assert rows_of(app, acme) == rows | {AuditEvent.__name__: rows[AuditEvent.__name__] + 1}
         assert {name for name, value in after.items() if value != values[name]} == {"rehearsed_at"}
         again = sources.user_at(app, acme, member.email)
         assert user is not None
@@ -261,8 +262,8 @@ class TestShown:
     ) -> None:
         sources.sign_in(owner, server, work, alice, "rehearse")
         with inside(app, acme) as session:
-            event = session.scalars(select(SecurityEvent).where(SecurityEvent.kind == "sign-in rehearsed")).one()
-        assert (event.user_id, event.provider_id) == (acme.people["owner"].id, work)
+            event = session.scalars(select(AuditEvent).where(AuditEvent.kind == "sign-in rehearsed")).one()
+        assert (event.actor_id, event.target_id) == (acme.people["owner"].id, work)
         assert "Sign-in rehearsed" in owner.get("/admin/sign-in/").text
 
 

@@ -287,7 +287,7 @@ class TestFromThere:
     ) -> None:
         arrive(app, acme, server, told, alice)
         server.sign_out(alice)
-        assert sources.events_of(app, acme, "signed out by the source") == ["1 login sessions"]
+        assert sources.events_of(app, acme, "signed out by the source") == ["1"]
         assert "Signed out by the source" in sign_in(app, acme, "owner").get("/admin/sign-in/").text
 
     def test_a_source_that_is_switched_off_still_ends_what_it_has_opened(
@@ -363,7 +363,7 @@ class TestTokens:
         assert not visitor.is_signed_in()
         assert not another.is_signed_in()
         assert somebody_else.is_signed_in()
-        assert sources.events_of(app, acme, "signed out by the source") == ["2 login sessions"]
+        assert sources.events_of(app, acme, "signed out by the source") == ["2"]
 
     def test_a_joined_account_keeps_the_sessions_of_other_ways(
         self, app: Flask, acme: Workspace, visitor: Visitor, server: OidcServer, work: uuid.UUID, say: Say,

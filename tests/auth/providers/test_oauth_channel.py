@@ -24,7 +24,7 @@ from tests.servers.hostile_oidc import DISCOVERY, REMOVED, HostileProvider
 from tests.visitor import Visitor
 
 PATIENCE = 0.4
-GRACE = 2.0
+GRACE = 8.0
 """Seconds, for a machine that has much to do."""
 PATHS = [DISCOVERY, "/token", "/jwks", "/userinfo"]
 MIB = 1 << 20

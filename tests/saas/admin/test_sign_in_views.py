@@ -3,7 +3,7 @@
 import pytest
 from flask import Flask
 
-from auth import enforcement, events
+from auth import audit, enforcement
 from auth.providers import configs
 from tests.auth import sources
 from tests.auth.helpers import inside
@@ -18,7 +18,7 @@ def test_sources_domains_and_events_are_shown(app: Flask, acme: Workspace) -> No
     sources.own(app, acme, f"{acme.slug}.example", "warning")
     config_id = sources.add(app, acme, "work", "oidc", OIDC, secret="s3cret", label="Acme ID", rehearsed=False)
     with inside(app, acme):
-        events.record("single sign-on failed", provider_id=config_id, detail="<script>alert(1)</script>")
+        audit.record("single sign-on failed", details={"reason": "<script>alert(1)</script>"})
     page = sign_in(app, acme, "admin").get(PAGE).text
     for shown in ("Acme ID", "On, provisional", "Record missing", "Signing in at a source failed",
                   f"{acme.url}/sso/{config_id}/callback"):  # fmt: skip
@@ -40,13 +40,13 @@ def test_it_is_for_administrators(app: Flask, acme: Workspace, role: str) -> Non
 
 def test_another_tenants_events_are_not_shown(app: Flask, acme: Workspace, globex: Workspace) -> None:
     with inside(app, globex):
-        events.record("domain added", detail="of globex alone")
+        audit.record("domain added", details={"domain": "of globex alone"})
     assert "of globex alone" not in sign_in(app, acme, "owner").get(PAGE).text
 
 
 def test_an_unknown_kind_of_event_is_an_error_where_it_is_recorded(app: Flask, acme: Workspace) -> None:
     with inside(app, acme), pytest.raises(KeyError):
-        events.record("something")
+        audit.record("something")
 
 
 def test_whoever_only_reads_is_offered_no_rehearsal(app: Flask, acme: Workspace, visitor: Visitor) -> None:
