@@ -4,11 +4,13 @@ AuthError
  ├─ WrongCredentials      whoever tries is not who they say
  ├─ SourceUnavailable     the source that should vouch for them does not answer
  ├─ SignInRefused         they are who they say, and may not come in; the message is for them
- │   └─ LinkNeeded        an account has their e-mail address; both sides have to be proved first
+ │   ├─ LinkNeeded        an account has their e-mail address; both sides have to be proved first
+ │   └─ InvitationVoid    their invitation counts no more, or is not for them; the message is for them
  ├─ Throttled             too many attempts; `retry_after` in seconds
  ├─ Busy                  too many password hashes at work
  ├─ UnsuitablePassword    not a password that we accept; the message says why
  ├─ NotAllowed            a guard refuses a change of rights; the message says which
+ ├─ InvalidAddresses      e-mail addresses that cannot be invited; says of each why
  ├─ UnknownUser           no such user in this tenant
  ├─ UnknownRole           no such role in this tenant
  ├─ UnknownProvider       no such identity provider in this tenant
@@ -17,8 +19,11 @@ AuthError
  ├─ InvalidDomain         a domain that cannot be a tenant's own; the message says why
  ├─ DomainTaken           a domain that another tenant has proved to be its own
  ├─ SyncStopped           a sync that went no further; the message says why, and what it did
+ ├─ ChainBroken           an audit log that is not as it was recorded; the message says where
  └─ UnknownPermission     no such permission in the catalogue
 """
+
+from collections.abc import Mapping
 
 
 class AuthError(Exception):
@@ -44,6 +49,10 @@ class LinkNeeded(SignInRefused):
     """A source has proved somebody whose e-mail address an account has that it does not vouch for."""
 
 
+class InvitationVoid(SignInRefused):
+    """An invitation that counts no more, or that somebody else was sent."""
+
+
 class Throttled(AuthError):
     """Too many attempts."""
 
@@ -62,6 +71,14 @@ class UnsuitablePassword(AuthError, ValueError):
 
 class NotAllowed(AuthError, ValueError):
     """A change of rights that a guard refuses."""
+
+
+class InvalidAddresses(AuthError, ValueError):
+    """E-mail addresses that cannot be invited; `faults` says of each, as it was typed, why."""
+
+    def __init__(self, faults: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{address}: {fault}" for address, fault in faults.items()))
+        self.faults = faults
 
 
 class UnknownUser(AuthError, LookupError):
@@ -92,8 +109,20 @@ class DomainTaken(AuthError, ValueError):
     """A domain that another tenant has proved to be its own; which one is not told."""
 
 
+class InvalidPolicy(AuthError, ValueError):
+    """Rules of signing in that cannot be, or that would let nobody in; says which rule, and why."""
+
+
+class SecondFactorNeeded(AuthError):
+    """The caller has to set up a second factor before anything else."""
+
+
 class SyncStopped(AuthError, ValueError):
     """A sync that went no further than it safely could."""
+
+
+class ChainBroken(AuthError, ValueError):
+    """An audit log that is not as it was recorded, of which nothing may be removed."""
 
 
 class UnknownPermission(AuthError, LookupError):

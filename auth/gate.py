@@ -14,19 +14,22 @@ from flask_babel import gettext as _
 from flask_security.tf_plugin import tf_clean_session
 
 from auth import (
+    acceptance,
     attempts,
+    audit,
     devices,
     enforcement,
-    events,
     first_factor,
     linking,
     links,
+    policy,
     provider_sessions,
     roles,
     sessions,
     throttle,
     users,
 )
+from auth.audit_bounds import is_worth_recording
 from auth.errors import LinkNeeded, SignInRefused, SourceUnavailable, WrongCredentials
 from auth.first_factor import FirstFactor
 from auth.identity import snapshot_of
@@ -60,7 +63,7 @@ def authenticate(login: str, password: str) -> User:
         with throttle.attempt("password", login):
             # As slow as for those who get in by a password.
             current_app.extensions["security"].pwd_context.verify(password, None)
-        raise SignInRefused(_enforced(login))  # a guess all the same: it counts as one
+        raise _refused(_typed(login), "signs in elsewhere", _enforced(login))  # a guess all the same: it counts as one
     try:
         return _authenticate(login, password)
     except WrongCredentials:
@@ -78,6 +81,9 @@ def _authenticate(login: str, password: str) -> User:
         except LinkNeeded:
             if proof.config is not None:
                 linking.wait_for_account(Visit(proof.identity), proof.config)
+            raise
+        except SignInRefused:
+            _note_refusal(_typed(login), "no account")
             raise
         attempt.succeeded = True
     check_admissible(user)
@@ -112,28 +118,36 @@ def prove_other(login: str, password: str, config: ProviderConfig) -> ExternalId
     return identity
 
 
-def arrive(visit: Visit, config: ProviderConfig) -> User:
+def arrive(visit: Visit, config: ProviderConfig, *, method: str = "single sign-on", invitation: str = "") -> User:
     """The user who has come back from a web source, of whom the first factor is proved with that.
 
-    Raises WrongCredentials, LinkNeeded, and SignInRefused.
+    With the signed link of an invitation, whoever was asked in becomes a user by it, also of a directory (`method`
+    password). Raises WrongCredentials, LinkNeeded, and SignInRefused.
     """
     try:
-        user = user_for(visit.identity, config)
+        if invitation:
+            user = acceptance.accept_at_source(invitation, visit.identity, config)
+        else:
+            user = user_for(visit.identity, config)
     except LinkNeeded:
         linking.wait_for_account(visit, config)
         raise
     check_admissible(user)
     noted = provider_sessions.begin(config, visit.session)
-    first_factor.note(user, visit.identity.provider, "single sign-on", provider_session=noted)
+    first_factor.note(user, visit.identity.provider, method, provider_session=noted)
     return user
 
 
 def check_admissible(user: User) -> None:
     """Raise SignInRefused, with a message for the person, unless the tenant lets this user in."""
     if not user.active:
-        raise SignInRefused(_("This account is deactivated. Ask an administrator of your workspace."))
+        raise _refused(
+            user, "deactivated", _("This account is deactivated. Ask an administrator of your workspace.")
+        )
     if user.confirmed_at is None:
-        raise SignInRefused(_("Confirm your e-mail address first: open the link that was sent to you."))
+        raise _refused(
+            user, "address not confirmed", _("Confirm your e-mail address first: open the link that was sent to you.")
+        )
 
 
 def admit(_sender: Any, user: User, authn_via: Sequence[str] | None = None, **_kwargs: Any) -> None:
@@ -155,6 +169,7 @@ def admit(_sender: Any, user: User, authn_via: Sequence[str] | None = None, **_k
             linking.tell(linked)
         proved = _proved(user, authn_via)
         _check_source(user, proved.provider)
+        _check_rules(user, proved.provider, authn_via)
         carried = provider_sessions.detach(sessions.current()) if authn_via == ["change"] else proved.provider_session
         second = _SECOND_FACTORS.get(request.endpoint or "", "second factor")
         methods = list(authn_via) if authn_via else [proved.method, second]
@@ -166,7 +181,8 @@ def admit(_sender: Any, user: User, authn_via: Sequence[str] | None = None, **_k
         raise
     _note_administrator(user, proved.provider)
     devices.remember(user)
-    log.info("signed in", user=str(user.id), methods=methods, address=request.remote_addr)
+    if authn_via != ["change"]:
+        audit.record("signed in", user, details={"methods": methods, "source": proved.provider}, actor=user)
 
 
 def _proved(user: User, authn_via: Sequence[str] | None) -> FirstFactor:
@@ -191,15 +207,37 @@ def _check_source(user: User, provider: str) -> None:
     if enforcement.required_source(user.email) is None:
         directories = {str(config.id) for _link, config in links.directories_of(user.id)}
         if directories and provider not in directories:
-            raise SignInRefused(_("This account is signed in to by %(source)s.", source=links.directory_of(user.id)))
+            said = _("This account is signed in to by %(source)s.", source=links.directory_of(user.id))
+            raise _refused(user, "belongs to a directory", said)
         return
     if enforcement.required_source(user.email) == provider:
         return
     if not enforcement.allows(user.id, user.email, provider, owner=roles.is_owner(user.id)):
-        events.record("sign-in refused, enforced elsewhere", user_id=user.id, detail=provider, survives=True)
+        audit.record(
+            "sign-in refused, enforced elsewhere", user, details={"source": provider}, actor=user, survives=True
+        )
         raise SignInRefused(_enforced(user.email))
-    events.record("break-glass sign-in", user_id=user.id, detail=provider)
+    audit.record("break-glass sign-in", user, details={"source": provider}, actor=user)
     users.send_break_glass_notice(user)
+
+
+def _check_rules(user: User, provider: str, authn_via: Sequence[str] | None) -> None:
+    """Raise SignInRefused where the workspace's rules do not let people in by that, or from here.
+
+    The owner who is named to get in whatever happens is bound by the networks only.
+    """
+    if not policy.admits_caller():
+        said = _("This workspace is open from its own networks only, and this is none of them.")
+        raise _refused(user, "network", said)
+    if provider != DatabaseProvider.id or enforcement.is_break_glass(user.id):
+        return
+    method = "passkey" if authn_via == ["webauthn"] else "password"
+    if method not in policy.current().methods:
+        messages = {
+            "password": _("This workspace takes no passwords. Sign in with a passkey, or where your account is."),
+            "passkey": _("This workspace takes no passkeys in place of a password."),
+        }
+        raise _refused(user, f"{method} not allowed", messages[method])
 
 
 def _enforced(email: str) -> str:
@@ -225,5 +263,28 @@ def _prove(login: str, password: str, attempt: throttle.Attempt) -> Proof:
     try:
         return prove(login, password, attempt)
     except (WrongCredentials, SourceUnavailable) as error:
-        log.info("sign-in failed", login=login[:320], address=request.remote_addr, reason=type(error).__name__)
+        reason = "wrong" if isinstance(error, WrongCredentials) else "source unavailable"
+        # No more often than attempts are let through.
+        audit.record("sign-in failed", _typed(login), details={"step": "password", "reason": reason}, survives=True)
         raise
+    except SignInRefused:
+        _note_refusal(_typed(login), "refused by the source")
+        raise
+
+
+def _typed(login: str) -> audit.Party:
+    """Whom somebody claims to be who has proved nothing."""
+    return audit.Party("login", None, login)
+
+
+def _refused(whom: User | audit.Party, reason: str, message: str) -> SignInRefused:
+    """The error to raise, with its message for the person; recorded."""
+    _note_refusal(whom, reason)
+    return SignInRefused(message)
+
+
+def _note_refusal(whom: User | audit.Party, reason: str) -> None:
+    party = audit.party_of(whom)
+    if is_worth_recording(g.tenant.id, "sign-in refused", party.id or party.name.casefold()):
+        actor = whom if isinstance(whom, User) else audit.NOBODY
+        audit.record("sign-in refused", party, details={"reason": reason}, actor=actor, survives=True)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flask import current_app, g
-from sqlalchemy import BindParameter, and_, bindparam, null, select, union_all
+from sqlalchemy import BindParameter, and_, bindparam, exists, null, or_, select, union_all
 
-from auth.models import Grant, Group, Membership, Role, User
+from auth.models import Grant, Group, Membership, Passkey, Role, User
 from tenants.db import now
 
 
@@ -38,6 +38,7 @@ class Holder:
     email: str
     locale: str | None
     timezone: str | None
+    has_second_factor: bool
     held: tuple[Held, ...]
     lapsed: tuple[Held, ...]
 
@@ -63,6 +64,12 @@ _HOLDER = (
         User.email,
         User.locale,
         User.timezone,
+        or_(
+            User.tf_primary_method.is_not(None),
+            exists().where(
+                Passkey.tenant_id == User.tenant_id, Passkey.user_id == User.id, Passkey.usage == "secondary"
+            ),
+        ).label("has_second_factor"),
         Role.name.label("role"),
         Role.builtin,
         Role.stored_permissions,
@@ -96,5 +103,6 @@ def find_holder(user_id: uuid.UUID) -> Holder | None:
     first = rows[0]
     return Holder(
         user_id, first.fs_uniquifier, first.active, first.name, first.email, first.locale, first.timezone,
+        first.has_second_factor,
         tuple(held), tuple(lapsed),
     )  # fmt: skip

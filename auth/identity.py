@@ -17,7 +17,7 @@ import flask_security
 from flask import g
 from flask_principal import ItemNeed, Need, RoleNeed, UserNeed
 
-from auth import enforcement, sessions
+from auth import enforcement, policy, sessions
 from auth.holdings import find_holder
 from auth.models import User
 from tenants.db import now
@@ -42,6 +42,7 @@ class Snapshot:
     permissions: frozenset[str]
     objects: Mapping[tuple[str, uuid.UUID], frozenset[str]]
     needs: frozenset[Any]
+    has_second_factor: bool
 
 
 class Identity(flask_principal.Identity):
@@ -58,6 +59,7 @@ class Identity(flask_principal.Identity):
         self.user_id = user_id
         self.is_authenticated = snapshot is not None
         self.login = login
+        self.lacks_second_factor = snapshot is not None and login is not None and _lacks_factor(snapshot, login)
         self.handle = snapshot.handle if snapshot else ""
         self.name = snapshot.name if snapshot else ""
         self.email = snapshot.email if snapshot else ""
@@ -131,6 +133,7 @@ def snapshot_of(user_id: uuid.UUID) -> Snapshot | None:
         permissions=_share(permissions),
         objects=MappingProxyType(objects),
         needs=_needs(user_id, roles, permissions, objects),
+        has_second_factor=holder.has_second_factor,
     )
     return snapshot
 
@@ -145,8 +148,17 @@ def _identify() -> Identity:
         return Identity()
     if not enforcement.allows(login.user_id, snapshot.email, login.provider, owner="owner" in snapshot.roles):
         return Identity()
+    if not policy.admits_caller():
+        return Identity()
     sessions.touch(login)
     return Identity(login.user_id, snapshot, login)
+
+
+def _lacks_factor(snapshot: Snapshot, login: "sessions.Login") -> bool:
+    """Whether the tenant's rules want a second factor of somebody without; an identity provider asks for its own."""
+    if snapshot.has_second_factor or login.is_single_sign_on:
+        return False
+    return policy.current().wants_second_factor(snapshot.roles)
 
 
 def _needs(

@@ -11,6 +11,7 @@ from flask_security import PasswordUtil
 from passlib.context import CryptContext
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
+from auth import policy
 from auth.errors import Busy, UnsuitablePassword
 
 SHORTEST = 8
@@ -40,11 +41,13 @@ class TenantPasswordUtil(PasswordUtil):
 def check_new(password: str) -> str:
     """Give back the normal form (NFC) of a new password, or raise UnsuitablePassword that says what is wrong.
 
-    8 to 1,024 characters of any script, and none that everybody tries first (NIST SP 800-63B, 3.1.1.2).
+    8 (or as many as the workspace wants) to 1,024 characters of any script, and none that everybody tries first
+    (NIST SP 800-63B, 3.1.1.2).
     """
     normal: str = current_app.extensions["security"].password_util.normalize(password)
-    if not SHORTEST <= len(normal) <= LONGEST:
-        raise UnsuitablePassword(_("A password has %(least)s to %(most)s characters.", least=SHORTEST, most=LONGEST))
+    least = max(SHORTEST, policy.current().shortest_password)
+    if not least <= len(normal) <= LONGEST:
+        raise UnsuitablePassword(_("A password has %(least)s to %(most)s characters.", least=least, most=LONGEST))
     if normal.casefold() in _COMMON or len(set(normal)) < 3:
         raise UnsuitablePassword(_("This password is among those that are guessed first. Choose another one."))
     return normal

@@ -14,7 +14,7 @@ from flask import Flask, abort, current_app, g, request
 from flask_babel import lazy_gettext as _
 from flask_babel.speaklater import LazyString
 
-from auth.errors import UnknownPermission
+from auth.errors import SecondFactorNeeded, UnknownPermission
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,12 +35,14 @@ class Permission(enum.StrEnum):
 class AccessPermission(Permission):
     """Permissions around members and their rights."""
 
+    AUDIT_READ = "audit:read", _("See the audit log: who has done what, and from where.")
     MEMBER_MANAGE = "member:manage", _("Add, change and deactivate members.")
     MEMBER_READ = "member:read", _("See who the members are.")
     PROVIDER_MANAGE = "provider:manage", _("Connect directories and other identity providers, and change them.")
     PROVIDER_READ = "provider:read", _("See how people sign in: directories and other identity providers.")
     ROLE_MANAGE = "role:manage", _("Give and take roles.")
     ROLE_READ = "role:read", _("See roles and who holds them.")
+    WORKSPACE_MANAGE = "workspace:manage", _("Change the rules of signing in, and the workspace's name and look.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +120,16 @@ class Catalogue:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What an endpoint asks of its caller. `on` names an object type and the view argument that holds its id."""
+    """What an endpoint asks of its caller. `on` names an object type and the view argument that holds its id.
+
+    `sets_up` is for where a missing second factor is set up: they are open to whoever has to have one, and lacks it.
+    """
 
     public: bool = False
     permission: str | None = None
     on: tuple[str, str] | None = None
     anywhere: bool = False
+    sets_up: bool = False
 
 
 def public(view: F) -> F:
@@ -181,6 +187,8 @@ def enforce() -> None:
         return
     if not g.identity.is_authenticated:
         abort(401)
+    if g.identity.lacks_second_factor and not access.sets_up:
+        raise SecondFactorNeeded
     if access.permission is not None and not _permitted(access.permission, access):
         abort(403)
 

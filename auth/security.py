@@ -32,11 +32,11 @@ from auth.serializer import TenantSerializer
 from config.settings import Settings
 from tenants.request import writes_on_get
 
-_PUBLIC, _SIGNED_IN = Access(public=True), Access()
+_PUBLIC, _SIGNED_IN, _SETTING_UP = Access(public=True), Access(), Access(sets_up=True)
 _ACCESS = {
     "login": _PUBLIC,
     "logout": _PUBLIC,
-    "verify": _SIGNED_IN,
+    "verify": _SETTING_UP,
     "forgot_password": _PUBLIC,
     "reset_password": _PUBLIC,
     "change_password": _SIGNED_IN,
@@ -44,18 +44,18 @@ _ACCESS = {
     "change_email_confirm": _PUBLIC,
     "send_confirmation": _PUBLIC,
     "confirm_email": _PUBLIC,
-    "two_factor_setup": _SIGNED_IN,
-    "two_factor_setup_validate": _SIGNED_IN,
+    "two_factor_setup": _SETTING_UP,
+    "two_factor_setup_validate": _SETTING_UP,
     "two_factor_token_validation": _PUBLIC,
     "tf_select": _PUBLIC,
     "mf_recovery": _PUBLIC,
-    "mf_recovery_codes": _SIGNED_IN,
-    "wan_register": _SIGNED_IN,
-    "wan_register_response": _SIGNED_IN,
+    "mf_recovery_codes": _SETTING_UP,
+    "wan_register": _SETTING_UP,
+    "wan_register_response": _SETTING_UP,
     "wan_signin": _PUBLIC,
     "wan_signin_response": _PUBLIC,
-    "wan_verify": _SIGNED_IN,
-    "wan_verify_response": _SIGNED_IN,
+    "wan_verify": _SETTING_UP,
+    "wan_verify_response": _SETTING_UP,
     "wan_delete": _SIGNED_IN,
 }
 """Access of Flask-Security's endpoints. What is not here (say two_factor_rescue, which mails strangers) is refused."""

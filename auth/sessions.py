@@ -16,6 +16,7 @@ import ua_parser
 from flask import current_app, g, request, session
 from sqlalchemy import bindparam, delete, select, update
 
+from auth import policy
 from auth.models import LoginSession, User
 from tenants.context import afterwards
 from tenants.db import TenantSession, now
@@ -23,8 +24,8 @@ from tenants.db import TenantSession, now
 _COOKIE_KEY = "sid"
 _SEEN_EVERY = timedelta(minutes=1)
 _COLUMNS = select(
-    LoginSession.id, LoginSession.user_id, LoginSession.provider, LoginSession.remembered, LoginSession.created_at,
-    LoginSession.seen_at, LoginSession.expires_at,
+    LoginSession.id, LoginSession.user_id, LoginSession.provider, LoginSession.methods, LoginSession.remembered,
+    LoginSession.created_at, LoginSession.seen_at, LoginSession.expires_at,
 )  # fmt: skip
 # Run outside of the session's criteria, along with its BEGIN: it names the tenant itself.
 _BY_TOKEN = _COLUMNS.where(
@@ -39,10 +40,16 @@ class Login:
     id: uuid.UUID
     user_id: uuid.UUID
     provider: str
+    methods: str
     remembered: bool
     created_at: datetime
     seen_at: datetime
     expires_at: datetime
+
+    @property
+    def is_single_sign_on(self) -> bool:
+        """Whether it has begun at an identity provider."""
+        return "single sign-on" in self.methods.split(",")
 
 
 def ask_with_opening(_sender: Any, session: TenantSession) -> None:
@@ -81,6 +88,8 @@ def start(user: User, *, provider: str, methods: Sequence[str], remember: bool) 
     if token := _token():  # signed in before: that session ends here
         g.db.execute(delete(LoginSession).where(LoginSession.token_hash == _hash(token)))
     lifetime = timedelta(days=settings.session_remembered_days) if remember else timedelta(hours=settings.session_hours)
+    if (hours := policy.current().session_hours) is not None:
+        lifetime = min(lifetime, timedelta(hours=hours))
     row = LoginSession(
         token_hash=_new_token(),
         user_id=user.id,
@@ -191,7 +200,12 @@ def _counts(login: Login | LoginSession) -> bool:
         if login.remembered
         else timedelta(minutes=settings.session_idle_minutes)
     )
-    moment = now()
+    rules, moment = policy.current(), now()
+    if rules.idle_minutes is not None:
+        idle = min(idle, timedelta(minutes=rules.idle_minutes))
+    # Rules hold for login sessions that have begun before them, too.
+    if rules.session_hours is not None and moment - login.created_at >= timedelta(hours=rules.session_hours):
+        return False
     return moment < login.expires_at and moment - login.seen_at < idle
 
 

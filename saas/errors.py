@@ -14,8 +14,11 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable, TooManyRequests
 
-from auth.errors import Busy, NotAllowed, SignInRefused, Throttled
+from auth import audit
+from auth.audit_bounds import is_worth_recording
+from auth.errors import Busy, NotAllowed, SecondFactorNeeded, SignInRefused, Throttled
 from auth.identity import forget_identity
+from auth.permissions import access_of
 from tenants.errors import DatabaseUnavailable
 from tenants.request import SAFE_METHODS, Suspended
 
@@ -42,6 +45,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Busy, lambda error: answer(ServiceUnavailable(retry_after=RETRY_AFTER)))
     app.register_error_handler(NotAllowed, lambda error: answer(OwnText(403, str(error))))
     app.register_error_handler(SignInRefused, answer_refused_sign_in)
+    app.register_error_handler(SecondFactorNeeded, lead_to_second_factor)
 
 
 def refuse_nul() -> None:
@@ -58,6 +62,8 @@ def answer(error: HTTPException) -> ResponseReturnValue:
         return answer_outage(error.original_exception)
     if error.code is None or error.code < 400:
         return error  # a redirect
+    if error.code == 403:
+        _note_denial(error)
     if error.code >= 500:
         forget_identity()  # the page must not look anybody up
     if wants_json():
@@ -83,12 +89,37 @@ def answer_refused_sign_in(error: SignInRefused) -> ResponseReturnValue:
     return redirect(url_for("security.login"))
 
 
+def lead_to_second_factor(_error: SecondFactorNeeded) -> ResponseReturnValue:
+    """Somebody has to set a second factor up, and can do nothing else before."""
+    said = _("This workspace asks for a second factor: set one up to go on.")
+    if wants_json():
+        return _as_problem(OwnText(403, said))
+    flash(said, "info")
+    return redirect(url_for("security.two_factor_setup"))
+
+
 def wants_json() -> bool:
     """Whether the caller is a program rather than a person at a browser."""
     if request.path.startswith("/api/"):
         return True
     best = request.accept_mimetypes.best_match(["text/html", "application/json", "application/problem+json"])
     return best is not None and best != "text/html"
+
+
+def _note_denial(error: HTTPException) -> None:
+    """Record that somebody who is signed in was refused something; not how often they try."""
+    caller = g.get("identity")
+    if "tenant" not in g or caller is None or not caller.is_authenticated or isinstance(error, Suspended):
+        return
+    if not is_worth_recording(g.tenant.id, "access denied", caller.user_id):
+        return
+    access = access_of(current_app, request.endpoint or "")
+    details = {"method": request.method, "endpoint": request.endpoint or request.path}
+    if access is not None and access.permission is not None:
+        details["permission"] = access.permission
+    if isinstance(error, OwnText):  # of a guard
+        details["reason"] = str(error.description)
+    audit.record("access denied", details=details, survives=True)
 
 
 def _as_problem(error: HTTPException) -> Response:

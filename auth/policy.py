@@ -1,0 +1,81 @@
+"""A workspace's rules of signing in: by what, from where, for how long, and with a second factor or without."""
+
+import ipaddress
+import json
+from functools import lru_cache
+from typing import Annotated, Literal
+
+from flask import g, request
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+KEY = "policy"
+
+_Role = Annotated[str, Field(min_length=1, max_length=80)]
+
+
+class Policy(BaseModel):
+    """The rules. What is left out is as the installation has it, which no workspace can loosen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    methods: tuple[Literal["password", "passkey"], ...] = ("passkey", "password")
+    """How people with an account here prove who they are; those of a directory or provider do it there."""
+    shortest_password: int = Field(default=8, ge=8, le=128)
+    """Characters of a new password, at least."""
+    second_factor: Literal["optional", "roles", "all"] = "optional"
+    """Who has to have a second factor. Whoever comes from an identity provider is asked for one there."""
+    second_factor_roles: tuple[_Role, ...] = Field(default=(), max_length=100)
+    """Names of the roles whose holders have to have one, if it is not everybody."""
+    session_hours: int | None = Field(default=None, ge=1, le=24 * 90)
+    """Hours until a login session ends, remembered or not."""
+    idle_minutes: int | None = Field(default=None, ge=5, le=60 * 24 * 90)
+    """Minutes without a click after which it ends."""
+    networks: tuple[str, ...] = Field(default=(), max_length=50)
+    """Networks (CIDR) from which people are served; none: from anywhere."""
+
+    @field_validator("methods", "second_factor_roles")
+    @classmethod
+    def _sorted(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted(set(values)))
+
+    @field_validator("networks")
+    @classmethod
+    def _networks(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(str(ipaddress.ip_network(value.strip(), strict=False)) for value in values))
+
+    def admits(self, address: str) -> bool:
+        """Whether people are served at that address."""
+        if not self.networks:
+            return True
+        try:
+            caller = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        if isinstance(caller, ipaddress.IPv6Address):
+            caller = caller.ipv4_mapped or caller
+        return any(caller in ipaddress.ip_network(network) for network in self.networks)
+
+    def wants_second_factor(self, roles: tuple[str, ...]) -> bool:
+        """Whether somebody with these roles has to have a second factor."""
+        if self.second_factor == "roles":
+            return not set(self.second_factor_roles).isdisjoint(roles)
+        return self.second_factor == "all"
+
+
+DEFAULT = Policy()
+
+
+def current() -> Policy:
+    """The bound tenant's rules; the installation's where none is bound, as while one is created."""
+    kept = g.tenant.settings.get(KEY) if "tenant" in g else None
+    return _read(json.dumps(kept, sort_keys=True)) if kept else DEFAULT
+
+
+def admits_caller() -> bool:
+    """Whether the bound tenant serves people at the address of this request."""
+    return current().admits(request.remote_addr or "")
+
+
+@lru_cache(maxsize=1000)
+def _read(kept: str) -> Policy:
+    return Policy.model_validate_json(kept)
