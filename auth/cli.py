@@ -10,6 +10,7 @@ import click
 from flask import g
 from flask.cli import AppGroup
 
+from auth import invitations
 from auth import roles as roles_service
 from auth import users as users_service
 from auth.explain import explain
@@ -62,6 +63,16 @@ def create(email: str, name: str, role_names: tuple[str, ...], password_stdin: b
     elif unconfirmed:
         users_service.send_confirmation(user)
     click.echo(f"{user.email}: {', '.join(role_names)}")
+
+
+@users.command("invite")
+@click.argument("emails", nargs=-1, required=True, metavar="EMAIL...")
+@click.option("--role", "role_name", default=MEMBER.name, show_default=True)
+@in_tenant
+def invite(emails: tuple[str, ...], role_name: str) -> None:
+    """Mail people a link, good for a week, by which they become users with that role."""
+    for invitation in invitations.invite(emails, role_name, actor=None):
+        click.echo(f"{invitation.email}: invited as {role_name}")
 
 
 @users.command("list")

@@ -3,13 +3,16 @@
 from flask import Flask
 
 from auth import (
+    audit_cli,
     broker,
     cli,
     cookies,
     csrf,
     domain_cli,
     identity,
+    invitation_views,
     mail,
+    policy_cli,
     provider_cli,
     security,
     sessions,
@@ -40,7 +43,7 @@ class Auth:
         tenant_unbound.connect(identity.forget_identity, app)
         tenant_created.connect(users.create_owner, app)
         cookies.init_app(app, secure=settings.scheme == "https")
-        for part in (views, sso, broker):
+        for part in (views, sso, broker, invitation_views):
             app.register_blueprint(part.bp)  # before Flask-Security's, whose templates ours replace
         mail.init_app(app, settings.mail_url, settings.mail_sender)
         csrf.init_app(app)
@@ -49,5 +52,6 @@ class Auth:
         app.before_request(enforce)  # ... whose access is enforced ...
         app.before_request(csrf.check)  # ... before an unsafe request is looked at
         app.before_request(values.check)
-        for group in (cli.users, cli.roles, provider_cli.providers, domain_cli.domains):
+        groups = (cli.users, cli.roles, provider_cli.providers, domain_cli.domains, policy_cli.policy, audit_cli.audit)
+        for group in groups:
             app.cli.add_command(group)

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from structlog import get_logger
 
 from auth import enforcement, groups, links, users
-from auth.errors import LinkNeeded, SignInRefused, WrongCredentials
+from auth.errors import InvitationVoid, LinkNeeded, SignInRefused, WrongCredentials
 from auth.mail import LONGEST_ADDRESS, normal_domain
 from auth.models import User
 from auth.providers.base import ExternalIdentity
@@ -39,10 +39,12 @@ class Preview:
     """Roles that the person's groups give."""
 
 
-def user_for(identity: ExternalIdentity, config: ProviderConfig | None = None) -> User:
+def user_for(identity: ExternalIdentity, config: ProviderConfig | None = None, *, invited: str | None = None) -> User:
     """The bound tenant's user whom `identity` is, made or refreshed by what the source says now.
 
-    The key is (tenant, provider, subject): of the database, the subject is the user's own id. Raises WrongCredentials
+    The key is (tenant, provider, subject): of the database, the subject is the user's own id. `invited` is an address
+    that was asked in: whoever the source proves to have it becomes a user, whomever the source brings otherwise, and
+    nobody else does. Raises WrongCredentials
     when it is nobody here, SignInRefused when the tenant lets that person not in, and LinkNeeded when an account has
     their address that another source vouches for.
     """
@@ -55,7 +57,7 @@ def user_for(identity: ExternalIdentity, config: ProviderConfig | None = None) -
         return found
     if identity.provider != str(config.id):
         raise WrongCredentials
-    link = links.find_link(identity.provider, identity.subject) or _welcome(identity, config)
+    link = links.find_link(identity.provider, identity.subject) or _welcome(identity, config, invited)
     user: User = g.db.get_one(User, (g.tenant.id, link.user_id))
     refresh(user, link, identity, config)
     groups.set_memberships(config, user, identity.groups)
@@ -133,12 +135,14 @@ def preview(identity: ExternalIdentity, config: ProviderConfig) -> Preview:
     return Preview(None, "refused", named, given)
 
 
-def _welcome(identity: ExternalIdentity, config: ProviderConfig) -> LinkedIdentity:
+def _welcome(identity: ExternalIdentity, config: ProviderConfig, invited: str | None) -> LinkedIdentity:
     """The link of somebody whom the source vouches for the first time."""
     address = _usable(identity.email)
     if address and users.find_by_email(address) is not None and _may_link(identity, config):
         raise LinkNeeded(_("There is an account with your e-mail address already."))
-    if config.creates_users == "never" or (config.is_web and not _may_bring(identity, config)):
+    if invited is not None:
+        _check_invited(identity, address, invited, config)
+    elif config.creates_users == "never" or (config.is_web and not _may_bring(identity, config)):
         raise SignInRefused(_("You have no account here yet. Ask an administrator of your workspace."))
     if not address:
         raise SignInRefused(_("The company directory has no e-mail address of you. Ask its administrators."))
@@ -150,6 +154,27 @@ def _welcome(identity: ExternalIdentity, config: ProviderConfig) -> LinkedIdenti
     if made is not None:
         log.info("user created", provider=config.name, email=address)
     return link
+
+
+def _check_invited(identity: ExternalIdentity, address: str | None, invited: str, config: ProviderConfig) -> None:
+    """Raise InvitationVoid unless the source vouches for exactly the address that was asked in."""
+    if address is None or address.casefold() != invited.casefold():
+        said = _(
+            "The invitation is for %(invited)s, but %(source)s says that you have %(address)s. Sign in there with the"
+            " account of the invited address.",
+            invited=invited,
+            source=config.label,
+            address=address or _("no address at all"),
+        )
+        raise InvitationVoid(said)
+    if not identity.email_vouched:
+        raise InvitationVoid(
+            _(
+                "%(source)s does not confirm that %(address)s is yours. Choose another way, or confirm it there.",
+                source=config.label,
+                address=address,
+            )
+        )
 
 
 def _may_link(identity: ExternalIdentity, config: ProviderConfig) -> bool:

@@ -88,11 +88,8 @@ def grant_role(
     Giving what is given already gives back the existing grant. Raises NotAllowed, UnknownRole.
     """
     role = get_role(role_name)
+    check_may_give(actor, role, on=on, expires_at=expires_at)
     object_type, object_id = on or ("", None)
-    _check_place(role, object_type)
-    _check_may_change(actor, role, on)
-    if role.name == OWNER.name and role.builtin and expires_at is not None:
-        raise NotAllowed(_("An owner is not appointed for a time: the workspace could be left without one."))
     existing: Grant | None = g.db.scalar(
         select(Grant).where(
             Grant.user_id == user.id,
@@ -117,6 +114,20 @@ def grant_role(
     )
     g.db.add(grant)
     return grant
+
+
+def check_may_give(
+    actor: Identity | None,
+    role: Role,
+    *,
+    on: tuple[str, uuid.UUID] | None = None,
+    expires_at: datetime | None = None,
+) -> None:
+    """Raise NotAllowed unless the actor may give that role there, and until then."""
+    _check_place(role, on[0] if on else "")
+    _check_may_change(actor, role, on)
+    if role.name == OWNER.name and role.builtin and expires_at is not None:
+        raise NotAllowed(_("An owner is not appointed for a time: the workspace could be left without one."))
 
 
 def revoke_role(user: User, role_name: str, *, actor: Identity | None, on: tuple[str, uuid.UUID] | None = None) -> int:

@@ -96,7 +96,13 @@ def allows(kind: str, limit: int) -> bool:
     return _count({_key(f"{kind}:address:{_address()}"): limit})
 
 
-def _count(limits: Mapping[str, int]) -> bool:
+def spend(subject: str, limit: int, amount: int = 1) -> bool:
+    """Whether a subject has used up no more than that within a window, with this amount, which is counted."""
+    g.db.release()
+    return _count({_key(subject): limit}, amount)
+
+
+def _count(limits: Mapping[str, int], amount: int = 1) -> bool:
     """Count every key up to the first that is over its limit; whether none is."""
     # Of its own, and committed at once: a refusal must not undo it, nor another process wait for it.
     with bound(g.tenant) as session:
@@ -105,8 +111,8 @@ def _count(limits: Mapping[str, int]) -> bool:
         for key, limit in limits.items():  # addresses first, so that two attempts do not wait for each other
             counted = (
                 insert(Attempts)
-                .values(key=key, count=1, window_ends_at=now() + WINDOW)
-                .on_conflict_do_update(index_elements=["tenant_id", "key"], set_={"count": Attempts.count + 1})
+                .values(key=key, count=amount, window_ends_at=now() + WINDOW)
+                .on_conflict_do_update(index_elements=["tenant_id", "key"], set_={"count": Attempts.count + amount})
                 .returning(Attempts.count)
             )
             if session.execute(counted).scalar_one() > limit:

@@ -1,0 +1,261 @@
+"""Asking people in by mail: with a role, perhaps for a time; the link counts once and for a week.
+
+Nothing is given until somebody accepts (`auth/acceptance.py`); all the same, who invites has to be able to give the
+role.
+"""
+
+import secrets
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from email_validator import EmailNotValidError, validate_email
+from flask import g
+from flask_babel import format_timedelta
+from flask_babel import gettext as _
+from flask_security.utils import send_mail
+from sqlalchemy import Row, delete, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import InstrumentedAttribute
+
+from auth import audit, invitation_links, roles, throttle, users
+from auth.errors import InvalidAddresses, NotAllowed, Throttled
+from auth.identity import Identity
+from auth.mail import LONGEST_ADDRESS
+from auth.models import Invitation, Role, User
+from tenants.db import now
+
+GOOD_FOR = timedelta(days=7)
+MOST_AT_ONCE = 100
+MOST_MAILS = 300
+"""Invitations that one person sends within a window of `auth/throttle.py`."""
+MOST_TO_ONE = 5
+"""Invitations that are sent to one address within a window, whoever sends them."""
+
+SORTS: Mapping[str, tuple[InstrumentedAttribute[Any], bool]] = {
+    "-created": (Invitation.id, True),  # ids are in order of time (UUIDv7)
+    "-sent": (Invitation.sent_at, True),
+    "sent": (Invitation.sent_at, False),
+    "email": (Invitation.email, False),
+    "-email": (Invitation.email, True),
+    "expires": (Invitation.expires_at, False),
+    "-expires": (Invitation.expires_at, True),
+}
+"""Orders of the list: the sorted column, and whether it descends. The id breaks ties."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of the list, and how many the whole has. Rows are of (Invitation, Role, name of who invited)."""
+
+    rows: Sequence[Row[Invitation, Role, str]]
+    total: int
+
+
+def list_pending(
+    *, search: str = "", sort: str = "-sent", limit: int = 50, offset: int = 0, after: uuid.UUID | None = None
+) -> Page:
+    """Invitations that nobody has accepted, also expired ones; `after` is the id before, if sorted by -created."""
+    column, descends = SORTS[sort]
+    wanted = (
+        select(Invitation, Role, User.name)
+        .join(Role, (Role.tenant_id == Invitation.tenant_id) & (Role.id == Invitation.role_id))
+        .outerjoin(User, (User.tenant_id == Invitation.tenant_id) & (User.id == Invitation.invited_by))
+    )
+    total = select(func.count(Invitation.id))
+    if search:
+        matches = Invitation.email.icontains(search, autoescape=True)
+        wanted, total = wanted.where(matches), total.where(matches)
+    if after is not None:
+        wanted = wanted.where(Invitation.id < after)
+    rows = g.db.execute(
+        wanted.order_by(column.desc() if descends else column, Invitation.id.desc()).limit(limit).offset(offset)
+    ).all()
+    return Page(rows, g.db.scalar(total))
+
+
+def count_pending() -> int:
+    """How many invitations wait for an answer that can be given still."""
+    found: int = g.db.scalar(select(func.count(Invitation.id)).where(Invitation.expires_at > now()))
+    return found
+
+
+def find_invitation(invitation_id: uuid.UUID) -> Invitation | None:
+    """The tenant's invitation of that id."""
+    found: Invitation | None = g.db.find(Invitation, invitation_id)
+    return found
+
+
+def givable_roles(actor: Identity | None) -> list[Role]:
+    """The roles with which the actor may invite."""
+    return [role for role in roles.list_roles() if _may_give(actor, role)]
+
+
+def label_of(role: Role) -> str:
+    """What a role is called for people."""
+    known = roles.catalogue().roles.get(role.name) if role.builtin else None
+    return str(known.label) if known is not None else role.name
+
+
+def invite(
+    addresses: Sequence[str], role_name: str, *, actor: Identity | None, ends_at: datetime | None = None
+) -> list[Invitation]:
+    """Ask these people in, all or none, with a role that ends then, if at all.
+
+    Commits what was done so far. Raises NotAllowed, UnknownRole, InvalidAddresses and Throttled.
+    """
+    users.check_may_manage(actor)
+    role = roles.get_role(role_name)
+    roles.check_may_give(actor, role, expires_at=ends_at)
+    if ends_at is not None and ends_at <= now():
+        raise NotAllowed(_("The end of the role has to be in the future."))
+    if len(addresses) > MOST_AT_ONCE:
+        raise NotAllowed(_("At most %(most)s people are invited at once.", most=MOST_AT_ONCE))
+    emails = _usable(addresses)
+    _count(emails, actor)
+    made = [
+        Invitation(email=email, role_id=role.id, role_ends_at=ends_at, **_sent_by(actor)) for email in emails.values()
+    ]
+    try:
+        with g.db.begin_nested():
+            lowered = [email.lower() for email in emails.values()]
+            g.db.execute(
+                delete(Invitation).where(func.lower(Invitation.email).in_(lowered), Invitation.expires_at <= now())
+            )
+            g.db.add_all(made)
+    except IntegrityError:  # somebody was quicker by a moment
+        raise InvalidAddresses(dict.fromkeys(emails, _("was invited in this moment, or another address was"))) from None
+    for invitation in made:
+        _send(invitation, role, actor)
+    return made
+
+
+def resend(invitation: Invitation, *, actor: Identity | None) -> bool:
+    """Send a new link, good for another week, and void the former ones; from now on the actor answers for it.
+
+    False when it was accepted or revoked meanwhile. Commits what was done so far. Raises NotAllowed and Throttled.
+    """
+    _check_may_change(invitation, actor)
+    if invitation.role_ends_at is not None and invitation.role_ends_at <= now():
+        raise NotAllowed(_("The role would have ended already. Revoke the invitation, and send another one."))
+    _count({invitation.email: invitation.email}, actor)
+    again = select(Invitation).where(Invitation.id == invitation.id).with_for_update()
+    row = g.db.scalar(again.execution_options(populate_existing=True))
+    if row is None:
+        return False
+    for name, value in _sent_by(actor).items():
+        setattr(row, name, value)
+    g.db.flush()
+    _send(row, row.role, actor, again=True)
+    return True
+
+
+def revoke(invitation: Invitation, *, actor: Identity | None) -> bool:
+    """Take an invitation back; False when it was accepted or revoked meanwhile. Raises NotAllowed."""
+    _check_may_change(invitation, actor)
+    role = label_of(invitation.role)
+    if not g.db.execute(delete(Invitation).where(Invitation.id == invitation.id)).rowcount:
+        return False
+    audit.record("invitation revoked", _party(invitation), details={"role": role}, actor=actor)
+    return True
+
+
+def _check_may_change(invitation: Invitation, actor: Identity | None) -> None:
+    users.check_may_manage(actor)
+    roles.check_may_give(actor, invitation.role, expires_at=invitation.role_ends_at)
+
+
+def _may_give(actor: Identity | None, role: Role) -> bool:
+    try:
+        roles.check_may_give(actor, role)
+    except NotAllowed:
+        return False
+    return True
+
+
+def _usable(addresses: Sequence[str]) -> dict[str, str]:
+    """The addresses as they were typed → in their normal form. Raises InvalidAddresses."""
+    emails: dict[str, str] = {}
+    faults: dict[str, str] = {}
+    seen: set[str] = set()
+    for typed in addresses:
+        try:
+            email = _normal(typed)
+        except ValueError:
+            faults[typed[:LONGEST_ADDRESS]] = _("is no e-mail address")
+            continue
+        if email.lower() in seen:
+            faults[typed] = _("is there more than once")
+        seen.add(email.lower())
+        emails[typed] = email
+    known = _known(seen)
+    faults |= {typed: known[email.lower()] for typed, email in emails.items() if email.lower() in known}
+    if faults:
+        raise InvalidAddresses(faults)
+    if not emails:
+        raise InvalidAddresses({_("Nobody"): _("give at least one address")})
+    return emails
+
+
+def _normal(typed: str) -> str:
+    if len(typed) > LONGEST_ADDRESS:  # before it is normalised, which takes quadratic time
+        raise ValueError
+    try:
+        return validate_email(typed.strip(), check_deliverability=False, globally_deliverable=False).normalized
+    except EmailNotValidError:
+        raise ValueError from None
+
+
+def _known(lowered: set[str]) -> dict[str, str]:
+    """Which of these addresses are a member's, or invited already, and what to say of it."""
+    pending = select(func.lower(Invitation.email)).where(
+        func.lower(Invitation.email).in_(lowered), Invitation.expires_at > now()
+    )
+    said = {email: _("is invited already; the invitation can be sent again") for email in g.db.scalars(pending)}
+    members = select(func.lower(User.email), User.active).where(func.lower(User.email).in_(lowered))
+    for email, active in g.db.execute(members):
+        said[email] = _("is a member already") if active else _("is a deactivated member, who can be reactivated")
+    return said
+
+
+def _count(emails: Mapping[str, str], actor: Identity | None) -> None:
+    """Count the mails that are about to be sent; the command line may send any number."""
+    if actor is None:
+        return
+    if not throttle.spend(f"invitations by:{actor.user_id}", MOST_MAILS, len(emails)):
+        raise Throttled(int(throttle.WINDOW.total_seconds()))
+    many = [typed for typed, email in emails.items() if not throttle.spend(f"invited:{email.lower()}", MOST_TO_ONE)]
+    if many:
+        raise InvalidAddresses(dict.fromkeys(many, _("was sent several invitations just now; wait a while")))
+
+
+def _sent_by(actor: Identity | None) -> dict[str, Any]:
+    moment = now()
+    return {
+        "invited_by": actor.user_id if actor else None,
+        "nonce": secrets.token_urlsafe(24),
+        "sent_at": moment,
+        "expires_at": moment + GOOD_FOR,
+    }
+
+
+def _send(invitation: Invitation, role: Role, actor: Identity | None, *, again: bool = False) -> None:
+    ends = invitation.role_ends_at
+    details = {"role": role.name, "role ends": ends.isoformat() if ends else None, "again": again}
+    audit.record("invitation sent", _party(invitation), details=details, actor=actor)
+    send_mail(
+        _("Invitation to %(workspace)s", workspace=g.tenant.name),
+        invitation.email,
+        "security/email/invitation",
+        user={"name": "", "email": invitation.email},
+        inviter=actor.name or actor.email if actor else "",
+        role=label_of(role),
+        link=invitation_links.url_of(invitation),
+        within=format_timedelta(GOOD_FOR, granularity="day", threshold=10),
+    )
+
+
+def _party(invitation: Invitation) -> audit.Party:
+    return audit.Party("invitation", invitation.id, invitation.email)
