@@ -10,7 +10,7 @@ from flask_security import UserMixin
 from flask_security.recovery_codes import MfRecoveryForm
 from flask_security.webauthn import WebAuthnRegisterResponseForm, WebAuthnSigninResponseForm
 
-from auth import first_factor, links, sessions, throttle
+from auth import audit, first_factor, links, sessions, throttle
 from auth.forms import Throttle
 from auth.providers.database import DatabaseProvider
 
@@ -31,6 +31,12 @@ class SecondFactor(Throttle):
             self.form_errors = [_("You waited too long. Sign in again.")]
             return False
         return super().validate(*args, **kwargs)
+
+    def note_failure(self) -> None:
+        """Record that whoever has given the first factor does not have the second."""
+        if self.user is not None and not getattr(self, "is_setup", False):
+            person: Any = self.user
+            audit.record("sign-in failed", person, details={"step": "second factor", "reason": "wrong"}, survives=True)
 
 
 class TwoFactorVerifyCodeForm(SecondFactor, fs.TwoFactorVerifyCodeForm):

@@ -62,10 +62,15 @@ class Throttle(FlaskForm):
             with throttle.attempt(self.attempt_kind, self.attempted_account()) as attempt:
                 valid = super().validate(*args, **kwargs)
                 attempt.succeeded = valid and not self.counts_always
-                return valid
         except Throttled as error:
             self.form_errors = [*self.form_errors, too_many(error)]
             return False
+        if not valid:
+            self.note_failure()
+        return valid
+
+    def note_failure(self) -> None:
+        """Record that an attempt has failed, where that matters to administrators."""
 
 
 class LoginName:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from flask import flash, g
 from flask_babel import gettext as _
 
-from auth import attempts, enforcement, first_factor, groups, journeys, links, provider_sessions, roles, users
+from auth import attempts, audit, enforcement, first_factor, groups, journeys, links, provider_sessions, roles, users
 from auth.errors import NotAllowed
 from auth.identity import Identity
 from auth.models import User
@@ -45,15 +45,22 @@ def complete(user: User) -> ProviderConfig | None:
     noted = provider_sessions.begin(config, visit.session)
     first_factor.note(user, identity.provider, method, provider_session=noted)
     groups.set_memberships(config, user, identity.groups)
+    _note("account connected", user, config, actor=user)
     return config
 
 
-def connect(user: User, identity: ExternalIdentity, config: ProviderConfig) -> None:
-    """Join the signed-in user with the person whom the source has just proved. Raises NotAllowed."""
+def connect(
+    user: User, identity: ExternalIdentity, config: ProviderConfig, *, actor: Identity | None = None
+) -> None:
+    """Join the signed-in user with the person whom the source has just proved. Raises NotAllowed.
+
+    `actor` is whoever does it for them.
+    """
     if not _is_free(user, config, identity.subject):
         raise NotAllowed(_("That account there, or yours, is connected with another one already."))
     links.link(user, identity, config)
     groups.set_memberships(config, user, identity.groups)
+    _note("account connected", user, config, actor=actor)
 
 
 def disconnect(user: User, config: ProviderConfig) -> None:
@@ -70,6 +77,7 @@ def disconnect(user: User, config: ProviderConfig) -> None:
         )
     groups.set_memberships(config, user, ())
     links.unlink(user.id, config.id)
+    _note("account disconnected", user, config)
 
 
 def connect_for(user: User, identity: ExternalIdentity, config: ProviderConfig, *, actor: Identity | None) -> None:
@@ -77,7 +85,7 @@ def connect_for(user: User, identity: ExternalIdentity, config: ProviderConfig, 
     users.check_may_manage(actor)
     roles.check_holds_all_of(actor, users.ids_of(user))
     roles.check_holds_all_given(actor, groups.matching(groups.mapped_groups(config), identity.groups))
-    connect(user, identity, config)
+    connect(user, identity, config, actor=actor)
 
 
 def tell(config: ProviderConfig) -> None:
@@ -85,6 +93,10 @@ def tell(config: ProviderConfig) -> None:
     flash(
         _("Your account is connected with %(source)s. Sign in with that from now on.", source=config.label), "success"
     )
+
+
+def _note(kind: str, user: User, config: ProviderConfig, *, actor: Identity | User | None = None) -> None:
+    audit.record(kind, user, details={"source": str(config.id), "name": config.name}, actor=actor)
 
 
 def _is_free(user: User, config: ProviderConfig, subject: str) -> bool:

@@ -7,10 +7,19 @@ from flask import Flask, g, session
 from flask_babel import gettext as _
 from flask_login import user_logged_out
 from flask_security import UserMixin, user_authenticated
-from flask_security.signals import change_email_confirmed, password_changed, password_reset, user_confirmed
+from flask_security.signals import (
+    change_email_confirmed,
+    password_changed,
+    password_reset,
+    tf_disabled,
+    tf_profile_changed,
+    user_confirmed,
+    wan_deleted,
+    wan_registered,
+)
 from werkzeug.local import LocalProxy
 
-from auth import devices, enforcement, gate, links, sessions, users
+from auth import audit, devices, enforcement, gate, links, sessions, users
 from auth.errors import SignInRefused
 from auth.models import User
 from tenants.db import now
@@ -20,19 +29,56 @@ def init_app(app: Flask) -> None:
     """Follow what Flask-Security and Flask-Login report in `app`."""
     user_authenticated.connect(gate.admit, app)
     user_logged_out.connect(_end_login_session, app)
-    password_changed.connect(_end_other_sessions, app)
+    password_changed.connect(_finish_change_of_password, app)
     password_reset.connect(_finish_reset, app)
-    user_confirmed.connect(_end_other_sessions, app)
+    user_confirmed.connect(_finish_confirmation, app)
     change_email_confirmed.connect(_finish_change_of_address, app)
+    for signal, note in (
+        (tf_profile_changed, _note_second_factor),
+        (tf_disabled, _note_no_second_factor),
+        (wan_registered, _note_passkey),
+        (wan_deleted, _note_passkey_gone),
+    ):
+        signal.connect(note, app)
 
 
 def _end_login_session(_sender: Any, **_arguments: Any) -> None:
+    caller = g.get("identity")
+    if caller is not None and caller.is_authenticated:
+        audit.record("signed out", audit.party_of(caller))
     sessions.end_current()
 
 
-def _end_other_sessions(_sender: Any, user: User, **_arguments: Any) -> None:
+def _end_other_sessions(user: User) -> int:
     g.db.flush()
-    sessions.end_all(user.id, but_current=True)
+    return sessions.end_all(user.id, but_current=True)
+
+
+def _finish_change_of_password(_sender: Any, user: UserMixin, **_arguments: Any) -> None:
+    person = unproxied(user)
+    audit.record("password changed", person, details={"sessions": _end_other_sessions(person)}, actor=person)
+
+
+def _finish_confirmation(_sender: Any, user: UserMixin, **_arguments: Any) -> None:
+    person = unproxied(user)
+    _end_other_sessions(person)
+    audit.record("account changed", person, details={"address": "confirmed"}, actor=person)
+
+
+def _note_second_factor(_sender: Any, user: UserMixin, method: str, **_arguments: Any) -> None:
+    audit.record("second factor changed", unproxied(user), details={"method": method})
+
+
+def _note_no_second_factor(_sender: Any, user: UserMixin, **_arguments: Any) -> None:
+    audit.record("second factor changed", unproxied(user), details={"method": None})
+
+
+def _note_passkey(_sender: Any, user: UserMixin, name: str, **_arguments: Any) -> None:
+    audit.record("passkey added", unproxied(user), details={"name": name})
+
+
+def _note_passkey_gone(_sender: Any, user: UserMixin, name: str, **_arguments: Any) -> None:
+    audit.record("passkey removed", unproxied(user), details={"name": name})
 
 
 def _finish_reset(_sender: Any, user: UserMixin, **_arguments: Any) -> None:
@@ -40,7 +86,7 @@ def _finish_reset(_sender: Any, user: UserMixin, **_arguments: Any) -> None:
     person = unproxied(user)
     person.confirmed_at = person.confirmed_at or now()
     devices.remember(person)
-    sessions.end_all(person.id)
+    audit.record("password reset", person, details={"sessions": sessions.end_all(person.id)}, actor=person)
 
 
 def _finish_change_of_address(_sender: Any, user: User, old_email: str, **_arguments: Any) -> None:
@@ -52,7 +98,8 @@ def _finish_change_of_address(_sender: Any, user: User, old_email: str, **_argum
     user.fs_uniquifier = secrets.token_hex(16)
     if g.identity.user_id == user.id:
         session["_user_id"] = user.fs_uniquifier
-    _end_other_sessions(_sender, user)
+    _end_other_sessions(user)
+    audit.record("account changed", user, details={"email": [old_email, user.email]}, actor=user)
     enforcement.follow_address(user)
     users.send_address_notice(user, old_email)
 

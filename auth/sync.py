@@ -7,15 +7,14 @@ people would be gone than is believable, nothing is removed at all.
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
 from flask import g
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
-from structlog import get_logger
 
-from auth import groups, roles
-from auth.errors import NotAllowed, SyncStopped
+from auth import audit, groups, roles
+from auth.errors import AuthError, NotAllowed, SyncStopped
 from auth.models import LoginSession, User
 from auth.providers.base import ExternalIdentity
 from auth.providers.ldap import LdapProvider
@@ -26,8 +25,6 @@ from auth.provisioning import create_many, refresh
 from tenants.db import now
 
 _CHUNK = 500  # rows a statement
-
-log = get_logger()
 
 
 @dataclass(slots=True)
@@ -89,19 +86,26 @@ class Sync:
         Raises SyncStopped, when another run is under way or too many people would be gone, and SourceUnavailable.
         """
         self._take_lease()
-        try:
-            self._read_directory()
-            self._check_departures(self._config.most_departures if most_departures is None else most_departures)
-            self._remove()
-            self._look_for_groups()
-        except BaseException:
-            g.db.rollback()
-            self._end(synced_at=self._config.synced_at)
-            raise
-        self._end(synced_at=now())
-        log.info("directory synchronised", provider=self._config.name, listed=self.report.listed,
-                 created=self.report.created, departed=len(self.report.departed))  # fmt: skip
+        with audit.acting_as(audit.party_of(self._config)):
+            try:
+                self._read_directory()
+                self._check_departures(self._config.most_departures if most_departures is None else most_departures)
+                self._remove()
+                self._look_for_groups()
+            except BaseException as error:
+                g.db.rollback()
+                audit.record("directory not synchronised", self._config, details=self._counts(error))
+                self._end(synced_at=self._config.synced_at)
+                raise
+            audit.record("directory synchronised", self._config, details=self._counts())
+            self._end(synced_at=now())
         return self.report
+
+    def _counts(self, error: BaseException | None = None) -> dict[str, object]:
+        """What is recorded of the run: how many, and why it stopped."""
+        counted = {name: held if isinstance(held, int) else len(held) for name, held in asdict(self.report).items()}
+        known = isinstance(error, AuthError)
+        return counted | ({"reason": f"{type(error).__name__}{f': {error}' if known else ''}"} if error else {})
 
     def _read_directory(self) -> None:
         known = self._known_people()
@@ -121,6 +125,7 @@ class Sync:
             if self._config.creates_users == "sync":
                 new = [person for person in in_use if person.subject not in known]
                 made, conflicts = create_many(new, self._config)
+                audit.record_all("account created", [audit.Party("user", id, who.email or "") for id, who in made])
                 self.report.created += len(made)
                 self.report.conflicts += conflicts
                 wanted |= {user_id: groups.matching(mapped, person.groups) for user_id, person in made}
@@ -182,7 +187,9 @@ class Sync:
         g.db.execute(delete(LoginSession).where(LoginSession.user_id.in_(ids)))
         marked = [one.link_id for one in leaving if one.user_id in ids]
         g.db.execute(update(LinkedIdentity).where(LinkedIdentity.id.in_(marked)).values(departed_at=now()))
-        self.report.departed += [one.email for one in leaving if one.user_id in ids]
+        departed = [one for one in leaving if one.user_id in ids]
+        audit.record_all("account deactivated", [audit.Party("user", one.user_id, one.email) for one in departed])
+        self.report.departed += [one.email for one in departed]
 
     def _vouched_for_elsewhere(self, people: Sequence[_Known]) -> set[uuid.UUID]:
         others = select(LinkedIdentity.user_id).where(

@@ -12,7 +12,7 @@ from flask_security import auth_required
 from wtforms import SelectField, StringField, SubmitField
 from wtforms.validators import DataRequired, Length
 
-from auth import gate, linking, links, sessions
+from auth import audit, gate, linking, links, sessions
 from auth.errors import AuthError, NotAllowed
 from auth.forms import ConnectForm, PageForm
 from auth.holdings import Held, find_holder
@@ -67,7 +67,10 @@ def profile() -> ResponseReturnValue:
         return _overview(form), 422
     user = current_user()
     if not links.directory_of(user.id):  # a directory would write its own over it
-        user.name = (form.name.data or "").strip()
+        name = (form.name.data or "").strip()
+        if changed := audit.changes({"name": user.name}, {"name": name}):
+            audit.record("account changed", user, details=changed)
+        user.name = name
     user.locale = form.locale.data or None
     user.timezone = form.timezone.data or None
     session.pop("locale", None)
@@ -149,6 +152,7 @@ def end_session(session_id: uuid.UUID) -> ResponseReturnValue:
     """Sign out one browser."""
     if not sessions.end(session_id, user_id=g.identity.user_id):
         abort(404)
+    audit.record("sessions ended", audit.party_of(g.identity), details={"sessions": 1})
     flash(_("That browser is signed out."), "success")
     return redirect(url_for("account.list_sessions"))
 
@@ -157,7 +161,8 @@ def end_session(session_id: uuid.UUID) -> ResponseReturnValue:
 @signed_in
 def end_all_sessions() -> ResponseReturnValue:
     """Sign out everywhere, here too."""
-    sessions.end_all(g.identity.user_id)
+    ended = sessions.end_all(g.identity.user_id)
+    audit.record("sessions ended", audit.party_of(g.identity), details={"sessions": ended})
     session.clear()
     flash(_("You are signed out everywhere."), "success")
     return redirect(url_for("security.login"))

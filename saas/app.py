@@ -14,6 +14,7 @@ from config.settings import Settings, load_settings
 from saas import (
     admin,
     api,
+    branding,
     cli,
     errors,
     headers,
@@ -69,7 +70,7 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> Flask:
     navigation.add(app, pages.DASHBOARD)
     errors.init_app(app)
     headers.init_app(app, settings)
-    for part in (health, pages, api):
+    for part in (health, pages, branding, api):
         app.register_blueprint(part.bp)
     for feature in FEATURES:
         feature.init_app(app)

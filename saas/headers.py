@@ -31,7 +31,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     def set_headers(response: Response) -> Response:
         response.headers.setdefault("Content-Security-Policy", _POLICY)
         response.headers.extend(fixed)
-        if "tenant" in g and request.endpoint != "static":
+        if "tenant" in g and request.endpoint != "static" and not response.cache_control.immutable:
             # What a proxy keeps of one person it would give to another.
             response.headers["Cache-Control"] = "private, no-store"
             response.headers.add("Vary", "Cookie")

@@ -4,7 +4,7 @@ from datetime import date, datetime
 
 from babel import Locale
 from flask import Flask, g, has_request_context, request, session
-from flask_babel import Babel, format_date, format_time
+from flask_babel import Babel, format_date, format_decimal, format_time
 
 from config.settings import Settings
 
@@ -27,6 +27,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     Babel(app, locale_selector=select_locale, timezone_selector=_select_timezone)
     app.jinja_env.filters["date"] = _format_date
     app.jinja_env.filters["datetime"] = _format_datetime
+    app.jinja_env.filters["number"] = format_decimal
 
     @app.context_processor
     def offer() -> dict[str, object]:
