@@ -13,7 +13,7 @@ from flask_security.recoverable import generate_reset_password_token
 from flask_security.utils import send_mail
 from sqlalchemy import Select, func, select, update
 
-from auth import passwords, roles, sessions
+from auth import audit, passwords, roles, sessions
 from auth.errors import NotAllowed, UnknownUser
 from auth.identity import Identity
 from auth.models import User
@@ -140,8 +140,10 @@ def deactivate_user(user: User, *, actor: Identity | None) -> None:
     roles.keep_an_owner(without=user.id)  # first: it waits for who makes or unmakes an owner just now
     if actor is not None and OWNER.name not in actor.roles and roles.is_owner(user.id):
         raise NotAllowed(_("Only owners deactivate an owner."))
+    roles.check_holds_all_of(actor, ids_of(user))
     user.active = False
-    sessions.end_all(user.id)
+    ended = sessions.end_all(user.id)
+    audit.record("account deactivated", user, details={"sessions": ended}, actor=actor)
     # A sync opens what a sync has closed; this was decided here.
     g.db.execute(update(LinkedIdentity).where(LinkedIdentity.user_id == user.id).values(departed_at=None))
 
@@ -151,7 +153,9 @@ def reactivate_user(user: User, *, actor: Identity | None) -> None:
     check_may_manage(actor)
     if actor is not None and OWNER.name not in actor.roles and roles.is_owner(user.id):
         raise NotAllowed(_("Only owners reactivate an owner."))
+    roles.check_holds_all_of(actor, ids_of(user))
     user.active = True
+    audit.record("account reactivated", user, actor=actor)
 
 
 def ids_of(user: User) -> Select[uuid.UUID]:

@@ -4,14 +4,16 @@ from flask import Flask
 from flask_babel import lazy_gettext as _
 
 from auth.permissions import can
+from auth.signals import user_removed
 from saas import navigation
-from saas.projects import api, permissions, views
+from saas.projects import api, permissions, service, views
 from saas.projects.permissions import ProjectPermission
 
 
 def init_app(app: Flask) -> None:
     """Register permissions, pages, API and navigation of the feature."""
     permissions.register(app.extensions["auth"].catalogue)
+    user_removed.connect(service.disown, app)
     app.register_blueprint(views.bp)
     app.register_blueprint(api.bp)
     navigation.add(

@@ -39,7 +39,8 @@ class ProjectForm(PageForm):
         super().__init__(**kwargs)
         project = kwargs.get("obj")
         # A project never starts without an owner: unless another is chosen, it is the caller.
-        nobody = "—" if project else _("Me")
+        self._present = project.owner_id if project else None
+        nobody = _("Me") if project is None else _("As it is") if project.owner_id else _("Former member")
         offered = (person for person in people if person.active or (project and person.id == project.owner_id))
         self.owner_id.choices = [("", nobody), *((str(person.id), person.name) for person in offered)]
 
@@ -49,7 +50,7 @@ class ProjectForm(PageForm):
             "name": self.name.data,
             "description": self.description.data or "",
             "status": self.status.data,
-            "owner_id": self.owner_id.data,
+            "owner_id": self.owner_id.data or self._present,
             "due_on": self.due_on.data,
         }
 

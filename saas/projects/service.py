@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import g
 from flask_babel import gettext as _
-from sqlalchemy import BindParameter, Row, Select, and_, bindparam, func, or_, select, tuple_
+from sqlalchemy import BindParameter, Row, Select, and_, bindparam, func, or_, select, tuple_, update
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -165,6 +165,12 @@ def delete_project(project: Project) -> None:
     g.db.delete(project)
 
 
+def disown(_sender: Any, user: User) -> None:
+    """Keep what a user has made, without them. Receives `user_removed`."""
+    g.db.execute(update(Project).where(Project.owner_id == user.id).values(owner_id=None))
+    g.db.execute(update(ProjectUpdate).where(ProjectUpdate.author_id == user.id).values(author_id=None))
+
+
 def list_updates(project: Project, *, limit: int = 100) -> Sequence[Row[Any]]:
     """The updates of a project, newest first, with their author's name."""
     rows: Sequence[Row[Any]] = g.db.rows(_UPDATES, {"project_id": project.id, "page_limit": limit})
@@ -179,9 +185,9 @@ def count_updates(project: Project) -> int:
 
 def write_update(project: Project, body: str) -> ProjectUpdate:
     """Add an update by the caller."""
-    update = ProjectUpdate(project_id=project.id, author_id=g.identity.user_id, body=body)
-    g.db.add(update)
-    return update
+    written = ProjectUpdate(project_id=project.id, author_id=g.identity.user_id, body=body)
+    g.db.add(written)
+    return written
 
 
 def add_editor(project: Project, email: str) -> User:
@@ -255,7 +261,7 @@ def _conditions(names: tuple[str, ...]) -> list[ColumnElement[bool]]:
 
 _UPDATES = (
     select(ProjectUpdate.id, ProjectUpdate.body, ProjectUpdate.created_at, User.name.label("author_name"))
-    .join(User, and_(User.tenant_id == ProjectUpdate.tenant_id, User.id == ProjectUpdate.author_id))
+    .outerjoin(User, and_(User.tenant_id == ProjectUpdate.tenant_id, User.id == ProjectUpdate.author_id))
     .where(ProjectUpdate.project_id == bindparam("project_id"))
     .order_by(ProjectUpdate.created_at.desc(), ProjectUpdate.id.desc())
     .limit(bindparam("page_limit"))
@@ -271,7 +277,7 @@ _RECENT_UPDATES = (
         Project.id.label("project_id"),
         Project.name.label("project_name"),
     )
-    .join(User, and_(User.tenant_id == ProjectUpdate.tenant_id, User.id == ProjectUpdate.author_id))
+    .outerjoin(User, and_(User.tenant_id == ProjectUpdate.tenant_id, User.id == ProjectUpdate.author_id))
     .join(Project, and_(Project.tenant_id == ProjectUpdate.tenant_id, Project.id == ProjectUpdate.project_id))
     .where(Project.status != ProjectStatus.ARCHIVED)
     .order_by(ProjectUpdate.created_at.desc(), ProjectUpdate.id.desc())

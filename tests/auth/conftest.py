@@ -48,13 +48,6 @@ def clock(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def steady(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One-time codes by a clock that stands still: half a minute does not end in the middle of a test."""
-    moment = time.time() // 30 * 30 + 15
-    monkeypatch.setattr(app.extensions["security"].totp_factory._totp, "now", staticmethod(lambda: moment))
-
-
-@pytest.fixture
 def make_app(database: Database) -> Iterator[Callable[..., Flask]]:
     """Make a further application on the same database, with other settings."""
     made: list[Flask] = []
