@@ -146,9 +146,7 @@ def _use(invitation: Invitation) -> None:
 def _give(user: User, invitation: Invitation, giver: Identity | None, *, by: str) -> None:
     roles.grant_role(user, invitation.role.name, actor=giver, origin="invitation", expires_at=invitation.role_ends_at)
     known = audit.Party("invitation", invitation.id, invitation.email)
-    if by:
-        audit.record("account created", user, details={"invitation": str(invitation.id), "by": by}, actor=user)
-    audit.record("invitation accepted", known, details=_details(invitation), actor=user)
+    audit.record("invitation accepted", known, details=_details(invitation) | {"by": by}, actor=user)
 
 
 def _details(invitation: Invitation) -> dict[str, str | None]:

@@ -26,8 +26,8 @@ def rename(user: User, name: str, *, actor: Identity | None) -> None:
     """Give a user another name. Raises NotAllowed."""
     check_may_decide(user, actor)
     name = " ".join(name.split())
-    if not 1 <= len(name) <= users.LONGEST_NAME:
-        raise NotAllowed(_("A name has 1 to %(most)s characters.", most=users.LONGEST_NAME))
+    if not 1 <= len(name) <= users.LONGEST_NAME or not name.isprintable():
+        raise NotAllowed(_("A name has 1 to %(most)s characters, all of which can be seen.", most=users.LONGEST_NAME))
     if name != user.name:
         audit.record("account changed", user, details={"name": [user.name, name]}, actor=actor)
         user.name = name
@@ -44,6 +44,8 @@ def end_sessions(user: User, *, actor: Identity | None) -> int:
 def reset_second_factor(user: User, *, actor: Identity | None) -> None:
     """Take a user's second factors away, for somebody who has lost theirs, and sign them out. Raises NotAllowed."""
     check_may_decide(user, actor)
+    if actor is not None and actor.user_id == user.id:  # a stolen session must not get rid of it
+        raise NotAllowed(_("Your own second factor is changed in your account, where you prove that it is you."))
     user.tf_primary_method = None
     user.tf_totp_secret = None
     user.mf_recovery_codes = None
@@ -62,6 +64,8 @@ def remove(user: User, *, actor: Identity | None) -> None:
     check_may_decide(user, actor)
     audit.record("account removed", user, details={"name": user.name}, actor=actor)
     send(user_removed, user=user)
-    g.db.execute(delete(Invitation).where(Invitation.invited_by == user.id))
+    gone = delete(Invitation).where(Invitation.invited_by == user.id).returning(Invitation.id, Invitation.email)
+    revoked = [audit.Party("invitation", row.id, row.email) for row in g.db.execute(gone)]
+    audit.record_all("invitation revoked", revoked, details={"reason": "whoever invited is removed"})
     g.db.delete(user)
     g.db.flush()

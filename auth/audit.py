@@ -37,6 +37,7 @@ KINDS: Mapping[str, LazyString] = {
     "account removed": _("Account removed"),
     "account connected": _("Account connected with a source"),
     "account disconnected": _("Account disconnected from a source"),
+    "audit log exported": _("Audit log exported"),
     "audit log kept": _("Time for which the audit log is kept changed"),
     "audit log shortened": _("What the audit log keeps no longer was removed"),
     "branding changed": _("Name or look of the workspace changed"),

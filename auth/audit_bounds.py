@@ -18,7 +18,7 @@ _lock = threading.Lock()
 _counts: OrderedDict[Hashable, tuple[float, int]] = OrderedDict()
 
 
-def is_worth_recording(*subject: Hashable) -> bool:
+def is_worth_recording(*subject: Hashable, most: int = MOST) -> bool:
     """Whether a refusal of that subject, say a tenant's user, is one of the first within a window; counts it."""
     moment = time.monotonic()
     with _lock:
@@ -28,4 +28,4 @@ def is_worth_recording(*subject: Hashable) -> bool:
         _counts[subject] = (began, count + 1)
         if len(_counts) > _REMEMBERED:
             _counts.popitem(last=False)
-    return count < MOST
+    return count < most

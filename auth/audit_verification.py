@@ -1,12 +1,12 @@
 """Going through a tenant's audit log to see whether it is as it was recorded, see `auth/audit_chain.py`."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from flask import g
-from sqlalchemy import select
+from sqlalchemy import Result, Select, select
 
 from auth.audit_chain import is_alone
 from auth.audit_models import AuditCheckpoint, AuditEvent
@@ -96,10 +96,12 @@ class _Walk:
         self._good_hash = self._last = next(iter(signed.get(self.begins, {BEGINNING})))
         if known is not None and known.seq == self.begins and known.hash != self._last:
             raise _Fault(f"the checkpoint at event {known.seq} is not the one that was kept elsewhere", known.seq)
-        for row in _sealed():
-            self._step(row, signed, known)
-            if upto is not None and self._good >= upto:
-                return
+        # Closed in any case: a cursor at the server that is left open outlives the transaction.
+        with _sealed() as rows:
+            for row in rows:
+                self._step(row, signed, known)
+                if upto is not None and self._good >= upto:
+                    return
         self._finish(max(signed, default=0), known)
 
     def _signed(self, points: list[AuditCheckpoint]) -> Mapping[int, set[str]]:
@@ -154,19 +156,25 @@ class _Walk:
             first = self._previous + 1
             raise _Fault(f"event {first} and what followed was cut off", first)
         if self._previous > self._good:
-            raise self._chained_anew(self._previous)
+            first = self._good + 1
+            raise _Fault(f"event {first} and what follows is not signed for: it was cut short or chained anew", first)
 
 
-def _sealed() -> Iterator[Any]:
+def _sealed() -> Result[Any]:
     wanted = select(*COLUMNS, AuditEvent.seq, AuditEvent.hash).where(AuditEvent.seq.is_not(None))
-    yield from g.db.execute(wanted.order_by(AuditEvent.seq), execution_options={"yield_per": _AT_ONCE})
+    return _in_parts(wanted.order_by(AuditEvent.seq))
 
 
 def _look_at_unsealed() -> int:
     count = 0
-    wanted = select(*COLUMNS).where(AuditEvent.seq.is_(None)).order_by(AuditEvent.id)
-    for row in g.db.execute(wanted, execution_options={"yield_per": _AT_ONCE}):
-        if not is_genuine(row):
-            raise _Fault(f"the event {row.id} of {row.at.isoformat()}, not sealed yet, was changed or put in")
-        count += 1
+    with _in_parts(select(*COLUMNS).where(AuditEvent.seq.is_(None)).order_by(AuditEvent.id)) as rows:
+        for row in rows:
+            if not is_genuine(row):
+                raise _Fault(f"the event {row.id} of {row.at.isoformat()}, not sealed yet, was changed or put in")
+            count += 1
     return count
+
+
+def _in_parts(wanted: Select[Any]) -> Result[Any]:
+    rows: Result[Any] = g.db.execute(wanted, execution_options={"yield_per": _AT_ONCE})
+    return rows

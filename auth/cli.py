@@ -4,13 +4,13 @@ import json
 import uuid
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 from flask import g
 from flask.cli import AppGroup
 
-from auth import invitations
+from auth import accounts, invitations, member_files, member_import, provisional
 from auth import roles as roles_service
 from auth import users as users_service
 from auth.explain import explain
@@ -19,7 +19,7 @@ from tenants.cli import as_json, read_password, say_errors
 from tenants.context import bound
 from tenants.lifecycle import find_tenant
 
-users = AppGroup("users", help="Create, list, deactivate and reactivate the users of a tenant.")
+users = AppGroup("users", help="Create, import, list, deactivate and remove the users of a tenant.")
 """The command group."""
 roles = AppGroup("roles", help="List, grant, revoke and explain roles in a tenant.")
 """The command group."""
@@ -40,6 +40,7 @@ def in_tenant(command: Callable[..., Any]) -> Callable[..., Any]:
         if slug is None:
             raise click.UsageError("Missing option '--tenant'.")
         with bound(find_tenant(slug)):
+            provisional.settle()
             return command(*args, **kwargs)
 
     return wrapped
@@ -107,6 +108,29 @@ def reactivate(email: str) -> None:
     """Open a deactivated account again."""
     users_service.reactivate_user(users_service.get_by_email(email), actor=None)
     click.echo(f"{email}: active")
+
+
+@users.command("remove")
+@click.argument("email")
+@in_tenant
+def remove(email: str) -> None:
+    """Delete an account for good; what its owner has made for the workspace stays."""
+    accounts.remove(users_service.get_by_email(email), actor=None)
+    click.echo(f"{email}: removed")
+
+
+@users.command("import")
+@click.argument("file", type=click.File("rb"))
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@in_tenant
+def import_(file: BinaryIO, dry_run: bool) -> None:
+    """Make and change members by a CSV file of email, name and role ("-": standard input), all or none of them."""
+    text = member_files.decode(file.read(member_files.LARGEST + 1))
+    done = member_import.preview(text, actor=None) if dry_run else member_import.apply(text, actor=None)
+    for row in done.rows:
+        click.echo(f"{row.line.number:>5} {row.outcome:<8} {row.line.email}{f': {row.reason}' if row.reason else ''}")
+    if done.count("wrong") and not dry_run:
+        raise click.ClickException("nobody was imported: some lines are wrong")
 
 
 @roles.command("list")

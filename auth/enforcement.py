@@ -5,13 +5,13 @@ costs nothing, and holds from the next request on.
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
 import idna
 from flask import g
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import Select, delete, false, func, or_, select
 
 from auth import tenant_settings
 from auth.mail import normal_domain
@@ -76,13 +76,17 @@ def follow_address(user: User) -> None:
         g.db.execute(delete(LoginSession).where(LoginSession.user_id == user.id, LoginSession.provider != required))
 
 
+def people_at(domains: Iterable[str]) -> Select[uuid.UUID]:
+    """The ids of those with an address at one of some domains."""
+    # Addresses are stored with the domain as people write it: perhaps in letters that the Internet's names lack.
+    spellings = {spelling for domain in domains for spelling in (domain, _in_letters(domain))}
+    ends = (func.lower(User.email).endswith(f"@{spelling}", autoescape=True) for spelling in sorted(spellings))
+    return select(User.id).where(or_(false(), *ends))
+
+
 def _end_sessions(domain: str, provider: str) -> None:
     named = _policy().get("break_glass")
-    # Addresses are stored with the domain as people write it: perhaps in letters that the Internet's names lack.
-    spellings = {domain, _in_letters(domain)}
-    people = select(User.id).where(
-        or_(*(func.lower(User.email).endswith(f"@{spelling}", autoescape=True) for spelling in spellings))
-    )
+    people = people_at([domain])
     ended = delete(LoginSession).where(LoginSession.user_id.in_(people), LoginSession.provider != provider)
     if named:
         ended = ended.where(LoginSession.user_id != uuid.UUID(named))

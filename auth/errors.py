@@ -10,7 +10,11 @@ AuthError
  ├─ Busy                  too many password hashes at work
  ├─ UnsuitablePassword    not a password that we accept; the message says why
  ├─ NotAllowed            a guard refuses a change of rights; the message says which
+ │   ├─ NoWayIn           a change after which no administrator could sign in
+ │   ├─ RoleChanged       a role is not any more as the actor saw it
+ │   └─ UnsuitableName    a name that a role cannot have; the message says why
  ├─ InvalidAddresses      e-mail addresses that cannot be invited; says of each why
+ ├─ InvalidImport         a file of members that cannot be used; the message says why
  ├─ UnknownUser           no such user in this tenant
  ├─ UnknownRole           no such role in this tenant
  ├─ UnknownProvider       no such identity provider in this tenant
@@ -73,12 +77,28 @@ class NotAllowed(AuthError, ValueError):
     """A change of rights that a guard refuses."""
 
 
+class NoWayIn(NotAllowed):
+    """A change of sources after which no administrator could sign in any more."""
+
+
+class RoleChanged(NotAllowed):
+    """A role that somebody else has changed since the actor saw it."""
+
+
+class UnsuitableName(NotAllowed):
+    """A name that a role cannot have, or that another one has."""
+
+
 class InvalidAddresses(AuthError, ValueError):
     """E-mail addresses that cannot be invited; `faults` says of each, as it was typed, why."""
 
     def __init__(self, faults: Mapping[str, str]) -> None:
         super().__init__("; ".join(f"{address}: {fault}" for address, fault in faults.items()))
         self.faults = faults
+
+
+class InvalidImport(AuthError, ValueError):
+    """A file of members that cannot be used as a whole; the message says why."""
 
 
 class UnknownUser(AuthError, LookupError):

@@ -14,6 +14,7 @@ from auth import (
     mail,
     policy_cli,
     provider_cli,
+    provisional,
     security,
     sessions,
     sso,
@@ -52,6 +53,7 @@ class Auth:
         app.before_request(enforce)  # ... whose access is enforced ...
         app.before_request(csrf.check)  # ... before an unsafe request is looked at
         app.before_request(values.check)
+        app.before_request(provisional.settle)  # the last: it begins the request's transaction anew
         groups = (cli.users, cli.roles, provider_cli.providers, domain_cli.domains, policy_cli.policy, audit_cli.audit)
         for group in groups:
             app.cli.add_command(group)

@@ -31,6 +31,8 @@ class FirstFactor:
     """Seconds since 1970."""
     provider_session: str = ""
     """Id of what it has come from at a web source, see `auth/provider_sessions.py`."""
+    asked: str = ""
+    """Digest of the settings by which the source was asked, see `auth/journeys.py`."""
 
     @property
     def is_recent(self) -> bool:
@@ -38,10 +40,12 @@ class FirstFactor:
         return time.time() - self.at < COUNTS_FOR
 
 
-def note(user: User, provider: str, method: str = "password", *, provider_session: uuid.UUID | None = None) -> None:
+def note(
+    user: User, provider: str, method: str = "password", *, provider_session: uuid.UUID | None = None, asked: str = ""
+) -> None:
     """Note that the user's first factor was proved just now; a second step that was under way is over."""
     tf_clean_session()
-    noted = FirstFactor(str(user.id), provider, method, int(time.time()), str(provider_session or ""))
+    noted = FirstFactor(str(user.id), provider, method, int(time.time()), str(provider_session or ""), asked)
     session[_KEY] = asdict(noted)
 
 

@@ -20,6 +20,7 @@ from auth import (
     devices,
     enforcement,
     first_factor,
+    journeys,
     linking,
     links,
     policy,
@@ -28,13 +29,11 @@ from auth import (
     sessions,
     throttle,
     users,
+    visits,
 )
-from auth.audit_bounds import is_worth_recording
 from auth.errors import LinkNeeded, SignInRefused, SourceUnavailable, WrongCredentials
 from auth.first_factor import FirstFactor
-from auth.identity import snapshot_of
 from auth.models import User
-from auth.permissions import AccessPermission
 from auth.providers.base import ExternalIdentity
 from auth.providers.database import DatabaseProvider
 from auth.providers.models import ProviderConfig
@@ -42,7 +41,7 @@ from auth.providers.oauth import Visit
 from auth.providers.registry import provider_of
 from auth.provisioning import user_for
 from auth.routing import Proof, prove, prove_again
-from tenants.db import now
+from auth.sign_in_refusals import note_failure, note_refusal, refused, typed
 
 log = structlog.get_logger()
 
@@ -63,7 +62,7 @@ def authenticate(login: str, password: str) -> User:
         with throttle.attempt("password", login):
             # As slow as for those who get in by a password.
             current_app.extensions["security"].pwd_context.verify(password, None)
-        raise _refused(_typed(login), "signs in elsewhere", _enforced(login))  # a guess all the same: it counts as one
+        raise refused(typed(login), "signs in elsewhere", _enforced(login))  # a guess all the same: it counts as one
     try:
         return _authenticate(login, password)
     except WrongCredentials:
@@ -83,11 +82,12 @@ def _authenticate(login: str, password: str) -> User:
                 linking.wait_for_account(Visit(proof.identity), proof.config)
             raise
         except SignInRefused:
-            _note_refusal(_typed(login), "no account")
+            note_refusal(typed(login), "no account")
             raise
         attempt.succeeded = True
     check_admissible(user)
-    first_factor.note(user, proof.identity.provider)
+    asked = journeys.digest_of(proof.config) if proof.config is not None else ""
+    first_factor.note(user, proof.identity.provider, asked=asked)
     return user
 
 
@@ -134,18 +134,16 @@ def arrive(visit: Visit, config: ProviderConfig, *, method: str = "single sign-o
         raise
     check_admissible(user)
     noted = provider_sessions.begin(config, visit.session)
-    first_factor.note(user, visit.identity.provider, method, provider_session=noted)
+    first_factor.note(user, visit.identity.provider, method, provider_session=noted, asked=visit.asked)
     return user
 
 
 def check_admissible(user: User) -> None:
     """Raise SignInRefused, with a message for the person, unless the tenant lets this user in."""
     if not user.active:
-        raise _refused(
-            user, "deactivated", _("This account is deactivated. Ask an administrator of your workspace.")
-        )
+        raise refused(user, "deactivated", _("This account is deactivated. Ask an administrator of your workspace."))
     if user.confirmed_at is None:
-        raise _refused(
+        raise refused(
             user, "address not confirmed", _("Confirm your e-mail address first: open the link that was sent to you.")
         )
 
@@ -165,11 +163,14 @@ def admit(_sender: Any, user: User, authn_via: Sequence[str] | None = None, **_k
     tf_clean_session()
     g.pop("csrf_token", None)
     try:
+        # First, of what was proved here: what waits to be joined with it vouches for it from then on.
+        _check_rules(user, _proved(user, authn_via).provider, authn_via)
         if (linked := linking.complete(user)) is not None:
             linking.tell(linked)
         proved = _proved(user, authn_via)
+        if authn_via != ["change"]:
+            _check_unchanged(user, proved)
         _check_source(user, proved.provider)
-        _check_rules(user, proved.provider, authn_via)
         carried = provider_sessions.detach(sessions.current()) if authn_via == ["change"] else proved.provider_session
         second = _SECOND_FACTORS.get(request.endpoint or "", "second factor")
         methods = list(authn_via) if authn_via else [proved.method, second]
@@ -179,10 +180,10 @@ def admit(_sender: Any, user: User, authn_via: Sequence[str] | None = None, **_k
         session.clear()
         g.db.rollback()
         raise
-    _note_administrator(user, proved.provider)
+    visits.note_administrator(user, proved)
     devices.remember(user)
     if authn_via != ["change"]:
-        audit.record("signed in", user, details={"methods": methods, "source": proved.provider}, actor=user)
+        audit.record("signed in", user, details={"methods": ", ".join(methods), "source": proved.provider}, actor=user)
 
 
 def _proved(user: User, authn_via: Sequence[str] | None) -> FirstFactor:
@@ -208,7 +209,7 @@ def _check_source(user: User, provider: str) -> None:
         directories = {str(config.id) for _link, config in links.directories_of(user.id)}
         if directories and provider not in directories:
             said = _("This account is signed in to by %(source)s.", source=links.directory_of(user.id))
-            raise _refused(user, "belongs to a directory", said)
+            raise refused(user, "belongs to a directory", said)
         return
     if enforcement.required_source(user.email) == provider:
         return
@@ -221,6 +222,15 @@ def _check_source(user: User, provider: str) -> None:
     users.send_break_glass_notice(user)
 
 
+def _check_unchanged(user: User, proved: FirstFactor) -> None:
+    """Raise SignInRefused when the source was switched off, or set to something else, since it has vouched for them."""
+    if proved.provider == DatabaseProvider.id:
+        return
+    config = g.db.find(ProviderConfig, uuid.UUID(proved.provider))
+    if config is None or not config.enabled or (proved.asked and proved.asked != journeys.digest_of(config)):
+        raise refused(user, "source changed", _("Where you sign in was changed in this moment. Sign in again."))
+
+
 def _check_rules(user: User, provider: str, authn_via: Sequence[str] | None) -> None:
     """Raise SignInRefused where the workspace's rules do not let people in by that, or from here.
 
@@ -228,7 +238,7 @@ def _check_rules(user: User, provider: str, authn_via: Sequence[str] | None) -> 
     """
     if not policy.admits_caller():
         said = _("This workspace is open from its own networks only, and this is none of them.")
-        raise _refused(user, "network", said)
+        raise refused(user, "network", said)
     if provider != DatabaseProvider.id or enforcement.is_break_glass(user.id):
         return
     method = "passkey" if authn_via == ["webauthn"] else "password"
@@ -237,7 +247,7 @@ def _check_rules(user: User, provider: str, authn_via: Sequence[str] | None) -> 
             "password": _("This workspace takes no passwords. Sign in with a passkey, or where your account is."),
             "passkey": _("This workspace takes no passkeys in place of a password."),
         }
-        raise _refused(user, f"{method} not allowed", messages[method])
+        raise refused(user, f"{method} not allowed", messages[method])
 
 
 def _enforced(email: str) -> str:
@@ -249,42 +259,12 @@ def _enforced(email: str) -> str:
     return message
 
 
-def _note_administrator(user: User, provider: str) -> None:
-    """Note that an administrator got in by a source: only then it may be the only way."""
-    config = g.db.find(ProviderConfig, uuid.UUID(provider)) if provider != DatabaseProvider.id else None
-    if config is None or not config.is_web or config.admin_seen_at is not None:
-        return
-    snapshot = snapshot_of(user.id)
-    if snapshot is not None and AccessPermission.PROVIDER_MANAGE in snapshot.permissions:
-        config.admin_seen_at = now()
-
-
 def _prove(login: str, password: str, attempt: throttle.Attempt) -> Proof:
     try:
         return prove(login, password, attempt)
     except (WrongCredentials, SourceUnavailable) as error:
-        reason = "wrong" if isinstance(error, WrongCredentials) else "source unavailable"
-        # No more often than attempts are let through.
-        audit.record("sign-in failed", _typed(login), details={"step": "password", "reason": reason}, survives=True)
+        note_failure(login, "wrong" if isinstance(error, WrongCredentials) else "source unavailable")
         raise
     except SignInRefused:
-        _note_refusal(_typed(login), "refused by the source")
+        note_refusal(typed(login), "refused by the source")
         raise
-
-
-def _typed(login: str) -> audit.Party:
-    """Whom somebody claims to be who has proved nothing."""
-    return audit.Party("login", None, login)
-
-
-def _refused(whom: User | audit.Party, reason: str, message: str) -> SignInRefused:
-    """The error to raise, with its message for the person; recorded."""
-    _note_refusal(whom, reason)
-    return SignInRefused(message)
-
-
-def _note_refusal(whom: User | audit.Party, reason: str) -> None:
-    party = audit.party_of(whom)
-    if is_worth_recording(g.tenant.id, "sign-in refused", party.id or party.name.casefold()):
-        actor = whom if isinstance(whom, User) else audit.NOBODY
-        audit.record("sign-in refused", party, details={"reason": reason}, actor=actor, survives=True)

@@ -13,7 +13,7 @@ from flask_babel import gettext as _
 from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from auth import roles
+from auth import audit, roles
 from auth.errors import NotAllowed
 from auth.identity import Identity
 from auth.models import Grant, Group, Membership, Role, User
@@ -41,6 +41,7 @@ def map_group(config: ProviderConfig, key: str, name: str, role_name: str, *, ac
         g.db.add(group)
         g.db.flush()  # the grant refers to its id
     roles.grant_to_group(group, role, actor=actor, origin=config.origin, reason=f"group of {config.label}"[:255])
+    audit.record("group mapped", config, details={"group": group.name, "role": role.name}, actor=actor)
     return group
 
 
@@ -53,7 +54,9 @@ def unmap_group(config: ProviderConfig, name: str, role_name: str, *, actor: Ide
     removed, key = 0, dn_key(name) if is_dn(name) else name
     for group in mapped_groups(config):
         if name == group.name or key == group.external_key:
-            removed += roles.revoke_from_group(group, role, actor=actor, origin=config.origin)
+            if revoked := roles.revoke_from_group(group, role, actor=actor, origin=config.origin):
+                removed += revoked
+                audit.record("group unmapped", config, details={"group": group.name, "role": role.name}, actor=actor)
             if not g.db.scalar(select(Grant.id).where(Grant.group_id == group.id).limit(1)):
                 g.db.execute(delete(Group).where(Group.id == group.id))
     return removed

@@ -18,7 +18,7 @@ from flask import g
 from flask_principal import ItemNeed, Need, RoleNeed, UserNeed
 
 from auth import enforcement, policy, sessions
-from auth.holdings import find_holder
+from auth.holdings import EVERYWHERE, effective, find_holder
 from auth.models import User
 from tenants.db import now
 
@@ -111,12 +111,9 @@ def snapshot_of(user_id: uuid.UUID) -> Snapshot | None:
     if holder is None or not holder.active:
         _snapshots.pop(key, None)
         return None
-    objects: dict[tuple[str, uuid.UUID], frozenset[str]] = {}
-    for held in holder.held:
-        if held.object_id is not None:
-            place = (held.object_type, held.object_id)
-            objects[place] = objects.get(place, frozenset()) | held.permissions
-    permissions = frozenset[str]().union(*(held.permissions for held in holder.held if held.object_id is None))
+    found = effective(holder.held)
+    permissions = found[EVERYWHERE]
+    objects = {(kind, object_id): given for (kind, object_id), given in found.items() if object_id is not None}
     roles = tuple(sorted({held.role for held in holder.held if held.object_id is None}))
     if len(_snapshots) >= _MOST_SNAPSHOTS:
         _snapshots.clear()

@@ -14,6 +14,7 @@ from auth import (
     journeys,
     passwords,
     policy,
+    sso,
     throttle,
     users,
 )
@@ -33,7 +34,7 @@ from auth.permissions import public, signed_in
 from auth.providers.database import DatabaseProvider
 from auth.providers.models import ProviderConfig
 from auth.providers.oauth import Visit
-from auth.refusals import RETRY_AFTER, explain_failure
+from auth.refusals import explain_failure
 
 bp = Blueprint("invitation", __name__, url_prefix="/invitation", template_folder="templates")
 
@@ -109,11 +110,7 @@ def depart(token: str) -> ResponseReturnValue:
     try:
         address = journeys.depart(config, "invitation", next_path=path, login_hint=invitation.email)
     except SourceUnavailable as error:
-        fault = journeys.fault_of(error)
-        page = render_template(
-            "sso/failed.html", provider=config, told="unreachable", purpose="invitation", rehearsal=False, error=fault
-        )
-        return page, 503, {"Retry-After": str(RETRY_AFTER)}
+        return sso.fail(config, journeys.fault_of(error), "invitation")
     return render_template("sso/go.html", provider=config, url=address, purpose="invitation")
 
 

@@ -20,7 +20,7 @@ from sqlalchemy import Row, delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute
 
-from auth import audit, invitation_links, roles, throttle, users
+from auth import audit, default_role, invitation_links, roles, throttle, users
 from auth.errors import InvalidAddresses, NotAllowed, Throttled
 from auth.identity import Identity
 from auth.mail import LONGEST_ADDRESS
@@ -102,12 +102,12 @@ def label_of(role: Role) -> str:
 def invite(
     addresses: Sequence[str], role_name: str, *, actor: Identity | None, ends_at: datetime | None = None
 ) -> list[Invitation]:
-    """Ask these people in, all or none, with a role that ends then, if at all.
+    """Ask these people in, all or none, with a role that ends then, if at all; without a name, the default one.
 
     Commits what was done so far. Raises NotAllowed, UnknownRole, InvalidAddresses and Throttled.
     """
     users.check_may_manage(actor)
-    role = roles.get_role(role_name)
+    role = roles.get_role(role_name) if role_name else default_role.required()
     roles.check_may_give(actor, role, expires_at=ends_at)
     if ends_at is not None and ends_at <= now():
         raise NotAllowed(_("The end of the role has to be in the future."))

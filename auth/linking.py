@@ -10,7 +10,19 @@ from dataclasses import replace
 from flask import flash, g
 from flask_babel import gettext as _
 
-from auth import attempts, audit, enforcement, first_factor, groups, journeys, links, provider_sessions, roles, users
+from auth import (
+    attempts,
+    audit,
+    enforcement,
+    first_factor,
+    groups,
+    journeys,
+    links,
+    policy,
+    provider_sessions,
+    roles,
+    users,
+)
 from auth.errors import NotAllowed
 from auth.identity import Identity
 from auth.models import User
@@ -43,15 +55,13 @@ def complete(user: User) -> ProviderConfig | None:
     # The login session that begins now is vouched for by it, too.
     method = proved.method if (proved := first_factor.of(user)) is not None else "password"
     noted = provider_sessions.begin(config, visit.session)
-    first_factor.note(user, identity.provider, method, provider_session=noted)
+    first_factor.note(user, identity.provider, method, provider_session=noted, asked=visit.asked)
     groups.set_memberships(config, user, identity.groups)
     _note("account connected", user, config, actor=user)
     return config
 
 
-def connect(
-    user: User, identity: ExternalIdentity, config: ProviderConfig, *, actor: Identity | None = None
-) -> None:
+def connect(user: User, identity: ExternalIdentity, config: ProviderConfig, *, actor: Identity | None = None) -> None:
     """Join the signed-in user with the person whom the source has just proved. Raises NotAllowed.
 
     `actor` is whoever does it for them.
@@ -71,7 +81,10 @@ def disconnect(user: User, config: ProviderConfig) -> None:
     if enforcement.required_source(user.email) == str(config.id) and not enforcement.is_break_glass(user.id):
         raise NotAllowed(_("People with your address sign in with %(source)s.", source=config.label))
     others = [other for _link, other in linked if other.id != config.id and other.enabled]
-    if not others and not user.password and not any(passkey.usage == "first" for passkey in user.webauthn):
+    allowed = policy.current().methods
+    by_password = user.password is not None and "password" in allowed
+    by_passkey = "passkey" in allowed and any(passkey.usage == "first" for passkey in user.webauthn)
+    if not others and not by_password and not by_passkey:
         raise NotAllowed(
             _("It is your only way in. Set a password first: sign out and choose “Forgot your password?”.")
         )

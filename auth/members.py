@@ -1,7 +1,7 @@
 """The members of a workspace, as lists: searched, filtered, sorted, paged, each with roles and sources."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,7 @@ from flask import g
 from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
+from auth.audit_models import AuditEvent
 from auth.models import Grant, Group, LoginSession, Membership, Role, User
 from auth.providers.models import LinkedIdentity, ProviderConfig
 from tenants.db import now
@@ -95,6 +96,24 @@ def after(wanted: Filter, place: tuple[str, uuid.UUID] | None, *, limit: int) ->
 def describe(user: User) -> Member:
     """One member."""
     return _describe([user])[0]
+
+
+def find_all(user_ids: Sequence[uuid.UUID]) -> list[User]:
+    """Those of the users that there are, by address."""
+    return list(g.db.scalars(select(User).where(User.id.in_(user_ids)).order_by(User.email)))
+
+
+def names_of(user_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """What the users are called, by id; those that are gone are not in it."""
+    rows = g.db.execute(select(User.id, User.name).where(User.id.in_(list(user_ids))))
+    return {row.id: row.name for row in rows}
+
+
+def last_sign_in(user_id: uuid.UUID) -> datetime | None:
+    """When somebody last signed in, as far as the audit log is kept."""
+    signed_in = select(AuditEvent.at).where(AuditEvent.target_id == user_id, AuditEvent.kind == "signed in")
+    moment: datetime | None = g.db.scalar(signed_in.order_by(AuditEvent.id.desc()).limit(1))
+    return moment
 
 
 def groups_of(user_id: uuid.UUID) -> Sequence[Group]:

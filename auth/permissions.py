@@ -59,6 +59,14 @@ class BuiltinRole:
     place: LazyString | str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """What a feature can permit, in the order in which people are shown it."""
+
+    label: LazyString | str
+    permissions: tuple[Permission, ...]
+
+
 OWNER = BuiltinRole("owner", _("Owner"), _("Everything, including who the owners are."))
 ADMIN = BuiltinRole("admin", _("Administrator"), _("Manages members, roles and settings."))
 MEMBER = BuiltinRole("member", _("Member"), _("Works with everything that is not administration."))
@@ -71,11 +79,14 @@ class Catalogue:
     def __init__(self) -> None:
         self.permissions: dict[str, Permission] = {}
         self.operator_side: set[str] = set()
+        self.features: list[Feature] = []
+        """What a tenant's role can hold, by feature."""
         self.roles: dict[str, BuiltinRole] = {role.name: role for role in (OWNER, ADMIN, MEMBER, VIEWER)}
         self._given: dict[str, frozenset[str]] = dict.fromkeys(self.roles, frozenset())
         self.register(
             AccessPermission,
             {ADMIN: AccessPermission, MEMBER: [AccessPermission.MEMBER_READ], VIEWER: [AccessPermission.MEMBER_READ]},
+            label=_("Administration"),
         )
 
     def register(
@@ -83,9 +94,12 @@ class Catalogue:
         permissions: type[Permission],
         roles: Mapping[BuiltinRole, Iterable[Permission]],
         *,
+        label: LazyString | str = "",
         operator_side: bool = False,
     ) -> None:
-        """Add a feature's permissions. `owner` has every permission of the tenant side without being named.
+        """Add a feature's permissions; `label` is what people call it.
+
+        `owner` has every permission of the tenant side without being named.
 
         Raises ValueError for what is registered already, and for operators' permissions in a role of every tenant.
         """
@@ -99,6 +113,9 @@ class Catalogue:
                 self.operator_side.add(permission)
             else:
                 self._given[OWNER.name] |= {permission.value}
+        if not operator_side:
+            ordered = tuple(sorted(permissions))
+            self.features.append(Feature(label or ordered[0].partition(":")[0].capitalize(), ordered))
         for role, given in roles.items():
             self.roles[role.name] = role
             self._given[role.name] = self._given.get(role.name, frozenset()) | {item.value for item in given}

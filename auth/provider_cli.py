@@ -10,7 +10,7 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 
-from auth import descriptions, groups, journeys, linking, rehearsals
+from auth import descriptions, groups, journeys, linking, provisional, rehearsals
 from auth import users as users_service
 from auth.cli import in_tenant
 from auth.errors import SourceUnavailable, WrongCredentials
@@ -78,6 +78,7 @@ def change(name: str, settings: dict[str, Any], secret_stdin: bool, secret_file:
     if (secret := read_secret(secret_stdin, secret_file)) is not None:
         changes["secret"] = secret
     configs.change_provider(config, actor=None, **changes)
+    provisional.end(config)  # operators know what they do
     click.echo(f"{config.name}: changed")
 
 
@@ -145,7 +146,9 @@ def enable(name: str, untried: bool) -> None:
 @in_tenant
 def disable(name: str, end_sessions: bool) -> None:
     """Ask the source no more: its people do not get in by it until it is enabled again."""
-    ended = configs.disable_provider(configs.get_config(name), actor=None, end_sessions=end_sessions)
+    config = configs.get_config(name)
+    ended = configs.disable_provider(config, actor=None, end_sessions=end_sessions)
+    provisional.end(config)
     click.echo(f"{name}: off" + (f", {ended} login sessions ended" if end_sessions else ""))
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
 from structlog import get_logger
 
-from auth import enforcement, groups, links, users
+from auth import audit, default_role, enforcement, groups, links, users
 from auth.errors import InvitationVoid, LinkNeeded, SignInRefused, WrongCredentials
 from auth.mail import LONGEST_ADDRESS, normal_domain
 from auth.models import User
@@ -57,10 +57,15 @@ def user_for(identity: ExternalIdentity, config: ProviderConfig | None = None, *
         return found
     if identity.provider != str(config.id):
         raise WrongCredentials
-    link = links.find_link(identity.provider, identity.subject) or _welcome(identity, config, invited)
+    link = links.find_link(identity.provider, identity.subject)
+    is_new = link is None
+    if link is None:
+        link = _welcome(identity, config, invited)
     user: User = g.db.get_one(User, (g.tenant.id, link.user_id))
     refresh(user, link, identity, config)
     groups.set_memberships(config, user, identity.groups)
+    if is_new and invited is None:  # an invitation gives a role of its own
+        default_role.give_where_none([user.id])
     return user
 
 
@@ -88,6 +93,8 @@ def create_many(
         with g.db.begin_nested():
             _insert(User, [_as_user(user_id, person) for user_id, person in made])
             _insert(LinkedIdentity, [links.as_row(user_id, person) for user_id, person in made])
+            with audit.acting_as(audit.party_of(config)):
+                audit.record_all("account created", [audit.Party("user", id, email) for id, email, _person in new])
     except IntegrityError:
         made = [(user.id, person) for _id, person in made if (user := _made_alone(person, config)) is not None]
     ids = {person.subject for _id, person in made}
@@ -102,6 +109,7 @@ def refresh(user: User, link: LinkedIdentity, identity: ExternalIdentity, config
     links.note_seen(link, identity)
     if config.is_web and (user.password is not None or len(links.links_of(user.id)) > 1):
         return
+    before = {"name": user.name, "email": user.email}
     if identity.name and user.name != identity.name[: users.LONGEST_NAME]:
         user.name = identity.name[: users.LONGEST_NAME]
     if user.locale is None and (locale := _offered(identity.locale)):
@@ -112,6 +120,9 @@ def refresh(user: User, link: LinkedIdentity, identity: ExternalIdentity, config
     if link.departed_at is not None and not identity.disabled:
         link.departed_at = None
         user.active = True
+        audit.record("account reactivated", user, actor=audit.party_of(config))
+    if changed := audit.changes(before, {"name": user.name, "email": user.email}):
+        audit.record("account changed", user, details=changed, actor=audit.party_of(config))
 
 
 def preview(identity: ExternalIdentity, config: ProviderConfig) -> Preview:
@@ -160,11 +171,10 @@ def _check_invited(identity: ExternalIdentity, address: str | None, invited: str
     """Raise InvitationVoid unless the source vouches for exactly the address that was asked in."""
     if address is None or address.casefold() != invited.casefold():
         said = _(
-            "The invitation is for %(invited)s, but %(source)s says that you have %(address)s. Sign in there with the"
-            " account of the invited address.",
+            "The invitation is for %(invited)s, and %(source)s says that you have another address. Sign in there with"
+            " the account of the invited one.",
             invited=invited,
             source=config.label,
-            address=address or _("no address at all"),
         )
         raise InvitationVoid(said)
     if not identity.email_vouched:
@@ -212,7 +222,7 @@ def _insert(model: type[Any], rows: list[dict[str, Any]]) -> None:
 
 def _made_alone(identity: ExternalIdentity, config: ProviderConfig) -> User | None:
     try:
-        with g.db.begin_nested():
+        with g.db.begin_nested(), audit.acting_as(audit.party_of(config)):
             user = create_linked(identity, config)
             g.db.flush()
             return user

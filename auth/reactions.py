@@ -43,9 +43,11 @@ def init_app(app: Flask) -> None:
 
 
 def _end_login_session(_sender: Any, **_arguments: Any) -> None:
-    caller = g.get("identity")
-    if caller is not None and caller.is_authenticated:
-        audit.record("signed out", audit.party_of(caller))
+    # The identity of the request is nobody's by now.
+    login = sessions.current()
+    person = g.db.find(User, login.user_id) if login is not None else None
+    if person is not None:
+        audit.record("signed out", person, actor=person)
     sessions.end_current()
 
 

@@ -6,11 +6,13 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from flask import g
 from pydantic import SecretStr
 
+from auth import audit, throttle
 from auth.errors import Busy, InvalidProvider
 from auth.providers import configs
 from auth.providers.ldap import LdapConfiguration, LdapProvider
@@ -136,6 +138,27 @@ def rehearse_unsaved(
     config = ProviderConfig(id=id, name="new", label="new", kind=kind, creates_users="sign-in")
     provider = make_provider(config.id, configuration, SecretStr(secret) if secret else None)
     return _rehearse(provider, config, login, password, count)
+
+
+def rehearse_for(config: ProviderConfig, login: str, password: str | None) -> Result:
+    """Rehearse a sign-in at a saved source for an administrator; recorded.
+
+    A person's password that is tried counts like any other attempt. Raises Throttled and Busy.
+    """
+    result = counted(partial(rehearse, config, login, password), login, password)
+    details = {"login": login, "password": bool(password), "works": result.ok}
+    audit.record("sign-in rehearsed", config, details=details)
+    return result
+
+
+def counted(work: Callable[..., Result], login: str, password: str | None) -> Result:
+    """Do a rehearsal; if it tries a password, as a counted attempt. Raises Throttled and Busy."""
+    if password is None:
+        return work()
+    with throttle.attempt("password", login) as attempt:
+        result = work(count=attempt.count)
+        attempt.succeeded = any(step.name == "sign-in" and step.ok for step in result.rehearsal.steps)
+    return result
 
 
 def _rehearse(

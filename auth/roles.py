@@ -1,30 +1,41 @@
-"""Roles and grants, and the guards that nobody gets past.
-
-Nobody gives, or takes, a role with permissions they do not hold; only owners give or take `owner`; a workspace always
-keeps an active owner. The command line and the system act without an actor: they are bound by the last guard only.
-"""
+"""Roles and who has them: made, given and taken, each past the guards of `auth/guards.py` and into the audit log."""
 
 import uuid
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
-from flask import current_app, g
+from flask import g
 from flask_babel import gettext as _
-from sqlalchemy import ColumnExpressionArgument, Select, delete, or_, select
+from sqlalchemy import delete, func, select
 
-from auth import enforcement
-from auth.errors import NotAllowed, UnknownRole
+from auth import audit
+from auth.errors import NotAllowed, UnknownRole, UnsuitableName
+from auth.guards import (
+    catalogue,
+    check_holds,
+    check_holds_all_given,
+    check_holds_all_of,
+    check_may_change,
+    check_may_give,
+    check_may_manage,
+    is_owner,
+    keep_an_owner,
+    owners,
+    permissions_of,
+)
 from auth.identity import Identity
-from auth.models import Grant, Group, Membership, Role, User
-from auth.permissions import OWNER, AccessPermission, BuiltinRole, Catalogue
-from tenants.db import now
-from tenants.models import TenantRow
+from auth.models import Grant, Group, Role, User
+from auth.permissions import OWNER
 
+__all__ = [
+    "catalogue", "check_holds_all_given", "check_holds_all_of", "check_may_give", "create_builtin_roles",
+    "create_role", "drop_object", "get_role", "grant_role", "grant_to_group", "holders_on", "is_owner", "keep_an_owner",
+    "list_roles", "owners", "permissions_of", "revoke_from_group", "revoke_role",
+]  # fmt: skip
 
-def catalogue() -> Catalogue:
-    """The permissions of this application."""
-    found: Catalogue = current_app.extensions["auth"].catalogue
-    return found
+LONGEST_NAME = 80
+LONGEST_DESCRIPTION = 255
 
 
 def create_builtin_roles() -> None:
@@ -54,23 +65,51 @@ def get_role(name: str) -> Role:
     return role
 
 
-def permissions_of(role: Role) -> frozenset[str]:
-    """What a role permits."""
-    return catalogue().of_builtin(role.name) if role.builtin else catalogue().of_custom(role.stored_permissions)
+def create_role(
+    name: str, permissions: Collection[str], *, actor: Identity | None, description: str | None = None
+) -> Role:
+    """Make a custom role. Raises NotAllowed, UnsuitableName, UnknownPermission."""
+    check_may_manage(actor)
+    names = usable_permissions(permissions)
+    name, description = usable_name(name), usable_description(description)
+    check_holds(actor, names)
+    role = Role(name=name, description=description, builtin=False, stored_permissions=sorted(names))
+    g.db.add(role)
+    g.db.flush()  # the audit log names its id
+    details = {"permissions": sorted(names), "description": role.description}
+    audit.record("role created", role, details=details, actor=actor)
+    return role
 
 
-def create_role(name: str, permissions: Collection[str], *, actor: Identity | None) -> Role:
-    """Make a custom role. Raises NotAllowed, UnknownPermission."""
-    _check_may_manage(actor)
+def usable_permissions(permissions: Collection[str]) -> frozenset[str]:
+    """The permissions, if a role of a tenant can hold them. Raises NotAllowed, UnknownPermission."""
     names = frozenset(catalogue().check(permission) for permission in permissions)
     if names & catalogue().operator_side:
         raise NotAllowed(_("A workspace's role cannot hold a permission of the operators."))
-    if name in catalogue().roles or g.db.scalar(select(Role.id).where(Role.name == name)):
-        raise NotAllowed(_("There is a role “%(name)s” already.", name=name))
-    _check_holds(actor, names)
-    role = Role(name=name, builtin=False, stored_permissions=sorted(names))
-    g.db.add(role)
-    return role
+    return names
+
+
+def usable_name(name: str, *, of: Role | None = None) -> str:
+    """The name as a role can have it, `of` itself or a new one. Raises UnsuitableName."""
+    name = " ".join(name.split())
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        raise UnsuitableName(_("A role's name has 1 to %(most)s letters.", most=LONGEST_NAME))
+    # What only looks like a built-in role would be given by mistake.
+    shown = {called.casefold() for known in catalogue().roles.values() for called in (known.name, str(known.label))}
+    same = select(Role.id).where(func.lower(Role.name) == func.lower(name))
+    if of is not None:
+        same = same.where(Role.id != of.id)
+    if name.casefold() in shown or g.db.scalar(same.limit(1)):
+        raise UnsuitableName(_("There is a role “%(name)s” already.", name=name))
+    return name
+
+
+def usable_description(description: str | None) -> str | None:
+    """The description as a role can have it, None for an empty one. Raises NotAllowed."""
+    text = " ".join((description or "").split())
+    if len(text) > LONGEST_DESCRIPTION or not text.isprintable():
+        raise NotAllowed(_("A description has at most %(most)s letters, in one line.", most=LONGEST_DESCRIPTION))
+    return text or None
 
 
 def grant_role(
@@ -100,7 +139,9 @@ def grant_role(
         )
     )
     if existing is not None:
-        existing.expires_at = expires_at
+        if existing.expires_at != expires_at:
+            _record("role given", user, role, existing, actor, ended=existing.expires_at, ends=expires_at)
+            existing.expires_at = expires_at
         return existing
     grant = Grant(
         user_id=user.id,
@@ -113,28 +154,15 @@ def grant_role(
         expires_at=expires_at,
     )
     g.db.add(grant)
+    _record("role given", user, role, grant, actor, ends=expires_at)
     return grant
-
-
-def check_may_give(
-    actor: Identity | None,
-    role: Role,
-    *,
-    on: tuple[str, uuid.UUID] | None = None,
-    expires_at: datetime | None = None,
-) -> None:
-    """Raise NotAllowed unless the actor may give that role there, and until then."""
-    _check_place(role, on[0] if on else "")
-    _check_may_change(actor, role, on)
-    if role.name == OWNER.name and role.builtin and expires_at is not None:
-        raise NotAllowed(_("An owner is not appointed for a time: the workspace could be left without one."))
 
 
 def revoke_role(user: User, role_name: str, *, actor: Identity | None, on: tuple[str, uuid.UUID] | None = None) -> int:
     """Take a role from a user, whatever the origin of the grants; gives back how many there were. Raises NotAllowed."""
     role = get_role(role_name)
     object_type, object_id = on or ("", None)
-    _check_may_change(actor, role, on)
+    check_may_change(actor, role, on)
     if role.builtin and role.name == OWNER.name:
         keep_an_owner(without=user.id)
     statement = delete(Grant).where(
@@ -143,49 +171,55 @@ def revoke_role(user: User, role_name: str, *, actor: Identity | None, on: tuple
         Grant.object_type == object_type,
         Grant.object_id == object_id,
     )
-    revoked: int = g.db.execute(statement).rowcount
-    return revoked
+    origins = g.db.scalars(statement.returning(Grant.origin)).all()
+    if origins:
+        details = {"role": role.name, "on": _place(object_type, object_id), "origin": ", ".join(sorted(set(origins)))}
+        audit.record("role taken", user, details=details, actor=actor)
+    return len(origins)
 
 
-def grant_to_group(group: Group, role: Role, *, actor: Identity | None, origin: str, reason: str) -> Grant:
+def grant_to_group(
+    group: Group,
+    role: Role,
+    *,
+    actor: Identity | None,
+    origin: str,
+    reason: str | None = None,
+    expires_at: datetime | None = None,
+) -> Grant:
     """Give the members of a group a role, on the whole tenant. Raises NotAllowed."""
-    _check_place(role, "")
-    _check_may_change(actor, role, None)
+    check_may_give(actor, role, expires_at=expires_at)
     same = select(Grant).where(Grant.group_id == group.id, Grant.role_id == role.id, Grant.origin == origin)
     grant: Grant | None = g.db.scalar(same)
     if grant is None:
         giver = actor.user_id if actor else None
-        grant = Grant(group_id=group.id, role_id=role.id, origin=origin, granted_by=giver, reason=reason)
+        grant = Grant(
+            group_id=group.id, role_id=role.id, origin=origin, granted_by=giver, reason=reason, expires_at=expires_at
+        )
         g.db.add(grant)
+        _record("role given", group, role, grant, actor, ends=expires_at)
+    elif grant.expires_at != expires_at:
+        _record("role given", group, role, grant, actor, ended=grant.expires_at, ends=expires_at)
+        grant.expires_at = expires_at
     return grant
 
 
 def revoke_from_group(group: Group, role: Role, *, actor: Identity | None, origin: str) -> int:
     """Take a role of that origin from the members of a group; gives back how many grants. Raises NotAllowed."""
-    _check_may_change(actor, role, None)
+    check_may_change(actor, role, None)
     statement = delete(Grant).where(Grant.group_id == group.id, Grant.role_id == role.id, Grant.origin == origin)
     revoked: int = g.db.execute(statement).rowcount
+    if revoked:
+        audit.record("role taken", group, details={"role": role.name, "origin": origin}, actor=actor)
     return revoked
-
-
-def check_holds_all_of(actor: Identity | None, users: Select[uuid.UUID]) -> None:
-    """Raise NotAllowed unless the actor holds all that any of some users holds.
-
-    Who decides how somebody signs in could sign in as them. `users` selects their ids.
-    """
-    if actor is None:
-        return
-    if OWNER.name not in actor.roles and _owners(User.id.in_(users)):
-        raise NotAllowed(_("Only owners decide how an owner signs in."))
-    groups = select(Membership.group_id).where(Membership.user_id.in_(users))
-    reaching = select(Grant.role_id).where(or_(Grant.user_id.in_(users), Grant.group_id.in_(groups)))
-    held = frozenset[str]().union(*map(permissions_of, g.db.scalars(select(Role).where(Role.id.in_(reaching)))))
-    _check_holds(actor, held)
 
 
 def drop_object(object_type: str, object_id: uuid.UUID) -> None:
     """Take back every grant on an object that is about to be deleted."""
-    g.db.execute(delete(Grant).where(Grant.object_type == object_type, Grant.object_id == object_id))
+    gone = delete(Grant).where(Grant.object_type == object_type, Grant.object_id == object_id)
+    if number := g.db.execute(gone).rowcount:
+        place = audit.Party(object_type, object_id)
+        audit.record("role taken", place, details={"grants": number, "reason": "the object is deleted"})
 
 
 def holders_on(object_type: str, object_id: uuid.UUID) -> Sequence[tuple[User, str]]:
@@ -200,90 +234,27 @@ def holders_on(object_type: str, object_id: uuid.UUID) -> Sequence[tuple[User, s
     return [(user, role) for user, role in rows]
 
 
-def is_owner(user_id: uuid.UUID) -> bool:
-    """Whether the user is an owner, directly or through a group, be the account active or not."""
-    return user_id in _owners()
+def _record(
+    kind: str,
+    holder: User | Group,
+    role: Role,
+    grant: Grant,
+    actor: Identity | None,
+    *,
+    ended: datetime | None = None,
+    ends: datetime | None = None,
+) -> None:
+    """Record that somebody was given a role: where, from where, and until when (before and now)."""
+    until = [end.isoformat() if end else None for end in (ended, ends)]
+    details: dict[str, Any] = {
+        "role": role.name,
+        "on": _place(grant.object_type, grant.object_id),
+        "origin": grant.origin,
+    }
+    details |= {"ends": until} if any(until) else {}
+    details |= {"reason": grant.reason} if grant.reason else {}
+    audit.record(kind, holder, details=details, actor=actor)
 
 
-def check_holds_all_given(actor: Identity | None, groups: Collection[uuid.UUID]) -> None:
-    """Raise NotAllowed unless the actor holds all that the roles of some groups give."""
-    given = select(Grant.role_id).where(Grant.group_id.in_(list(groups)))
-    held = frozenset[str]().union(*map(permissions_of, g.db.scalars(select(Role).where(Role.id.in_(given)))))
-    _check_holds(actor, held)
-
-
-def owners() -> set[uuid.UUID]:
-    """The ids of all owners, active or not."""
-    return _owners()
-
-
-def keep_an_owner(*, without: uuid.UUID) -> None:
-    """Raise NotAllowed if the workspace had no active owner but that user, or if they are named for emergencies.
-
-    Holds also when two owners remove each other at once: both first wait for the tenant's row.
-    """
-    g.db.execute(select(TenantRow.id).where(TenantRow.id == g.tenant.id).with_for_update())
-    owners = _owners(User.active)
-    if without in owners and len(owners) == 1:
-        raise NotAllowed(_("The last owner of a workspace cannot go; appoint another one first."))
-    if enforcement.is_break_glass(without):
-        raise NotAllowed(_("They are named to get in should the enforced source be down; name another owner first."))
-
-
-def _owners(*conditions: ColumnExpressionArgument[bool]) -> set[uuid.UUID]:
-    in_group = select(Membership.user_id).where(
-        Membership.group_id.in_(
-            select(Grant.group_id)
-            .join(Role, (Role.tenant_id == Grant.tenant_id) & (Role.id == Grant.role_id))
-            .where(*_owner_grant())
-        )
-    )
-    direct = (
-        select(Grant.user_id)
-        .join(Role, (Role.tenant_id == Grant.tenant_id) & (Role.id == Grant.role_id))
-        .where(*_owner_grant(), Grant.user_id.is_not(None))
-    )
-    return set(g.db.scalars(select(User.id).where(*conditions, or_(User.id.in_(direct), User.id.in_(in_group)))))
-
-
-def _owner_grant() -> tuple[ColumnExpressionArgument[bool], ...]:
-    return (
-        Role.name == OWNER.name,
-        Role.builtin,
-        Grant.object_type == "",
-        or_(Grant.expires_at.is_(None), Grant.expires_at > now()),
-    )
-
-
-def _check_place(role: Role, object_type: str) -> None:
-    definition: BuiltinRole | None = catalogue().roles.get(role.name) if role.builtin else None
-    meant_for = definition.object_type if definition else ""
-    if meant_for != object_type and (meant_for or role.builtin):
-        label = definition.label if definition else role.name
-        place = definition.place if definition and meant_for else _("the whole workspace")
-        raise NotAllowed(_("The role “%(role)s” is given on %(place)s.", role=label, place=place))
-
-
-def _check_may_manage(actor: Identity | None) -> None:
-    if actor is not None and AccessPermission.ROLE_MANAGE not in actor.permissions:
-        raise NotAllowed(
-            _("Giving and taking roles needs the permission “%(name)s”.", name=AccessPermission.ROLE_MANAGE)
-        )
-
-
-def _check_may_change(actor: Identity | None, role: Role, on: tuple[str, uuid.UUID] | None) -> None:
-    _check_may_manage(actor)
-    if actor is None:
-        return
-    if role.builtin and role.name == OWNER.name and OWNER.name not in actor.roles:
-        raise NotAllowed(_("Only owners give or take the role of owner."))
-    _check_holds(actor, permissions_of(role), on)
-
-
-def _check_holds(actor: Identity | None, permissions: frozenset[str], on: tuple[str, uuid.UUID] | None = None) -> None:
-    if actor is None:
-        return
-    held = actor.permissions | (actor.objects.get(on, frozenset()) if on else frozenset())
-    if missing := permissions - held:
-        names = ", ".join(sorted(missing))
-        raise NotAllowed(_("Permissions that you do not hold are not yours to give or take: %(names)s.", names=names))
+def _place(object_type: str, object_id: uuid.UUID | None) -> str | None:
+    return f"{object_type} {object_id}" if object_id else None

@@ -108,7 +108,7 @@ def callback(config_id: uuid.UUID) -> ResponseReturnValue:
     try:
         visit = journeys.receive(config, attempt, request.args.to_dict())
     except SourceUnavailable as error:
-        return _failed(config, journeys.fault_of(error), attempt.purpose)
+        return fail(config, journeys.fault_of(error), attempt.purpose)
     return _arrive(attempt, config, visit)
 
 
@@ -125,7 +125,7 @@ def finish(config_id: uuid.UUID) -> ResponseReturnValue:
     if visit is None:
         name, _space, detail = fault.partition(" ")
         known = {one.value: one for one in Fault}
-        return _failed(config, OAuthFault(known[name], detail), attempt.purpose)
+        return fail(config, OAuthFault(known[name], detail), attempt.purpose)
     return _arrive(attempt, config, visit)
 
 
@@ -224,7 +224,7 @@ def _depart(config: ProviderConfig, purpose: str, **options: Any) -> ResponseRet
     try:
         address = journeys.depart(config, purpose, **options)
     except SourceUnavailable as error:
-        return _failed(config, journeys.fault_of(error), purpose)
+        return fail(config, journeys.fault_of(error), purpose)
     if request.method == "POST":
         return render_template("sso/go.html", provider=config, url=address, purpose=purpose)
     return redirect(address)
@@ -236,7 +236,8 @@ def _lost() -> ResponseReturnValue:
     return render_template("sso/lost.html"), 400
 
 
-def _failed(config: ProviderConfig, error: OAuthFault, purpose: str) -> ResponseReturnValue:
+def fail(config: ProviderConfig, error: OAuthFault, purpose: str) -> ResponseReturnValue:
+    """The answer to somebody whose way to a source has failed, by the kind of fault; it is recorded."""
     # What has come in the browser's address is anybody's text, and administrators read this.
     rehearsal = purpose == "rehearse" and can(AccessPermission.PROVIDER_MANAGE)
     detail = error.fault.value if isinstance(error, SaidByBrowser) and not rehearsal else str(error)

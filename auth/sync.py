@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from flask import g
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 
-from auth import audit, groups, roles
+from auth import audit, default_role, groups, roles
 from auth.errors import AuthError, NotAllowed, SyncStopped
 from auth.models import LoginSession, User
 from auth.providers.base import ExternalIdentity
@@ -122,15 +122,16 @@ class Sync:
             known_here = [(person, known[person.subject]) for person in in_use if person.subject in known]
             wanted = {one.user_id: groups.matching(mapped, person.groups) for person, one in known_here}
             self._refresh(known_here)
+            made: Sequence[tuple[uuid.UUID, ExternalIdentity]] = ()
             if self._config.creates_users == "sync":
                 new = [person for person in in_use if person.subject not in known]
                 made, conflicts = create_many(new, self._config)
-                audit.record_all("account created", [audit.Party("user", id, who.email or "") for id, who in made])
                 self.report.created += len(made)
                 self.report.conflicts += conflicts
                 wanted |= {user_id: groups.matching(mapped, person.groups) for user_id, person in made}
             missing = {user_id: keep - held.get(user_id, set()) for user_id, keep in wanted.items()}
             self.report.joined += groups.add_memberships(missing)
+            default_role.give_where_none([user_id for user_id, _person in made])
             self._unwanted |= {user_id: held.get(user_id, set()) - keep for user_id, keep in wanted.items()}
             self._gone += [known[person.subject] for person in people if person.disabled and person.subject in known]
             self._proceed()

@@ -16,6 +16,7 @@ from sqlalchemy import Select, func, select, update
 from auth import audit, passwords, roles, sessions
 from auth.errors import NotAllowed, UnknownUser
 from auth.identity import Identity
+from auth.mail import LONGEST_ADDRESS
 from auth.models import User
 from auth.permissions import OWNER, AccessPermission
 from auth.providers.models import LinkedIdentity
@@ -38,10 +39,7 @@ def create_user(
     is mailed to them (`send_welcome`). Raises
     ValueError for an unusable or taken e-mail address, and UnsuitablePassword.
     """
-    try:
-        email = validate_email(email, check_deliverability=False, globally_deliverable=False).normalized
-    except EmailNotValidError as error:
-        raise ValueError(f"{email}: {error}") from None
+    email = normal_address(email)
     if _at(email) is not None:
         raise ValueError(f"{email}: there is a user with this address already")
     user = User(
@@ -52,7 +50,18 @@ def create_user(
     )
     g.db.add(user)
     g.db.flush()  # grants and mails refer to its id
+    audit.record("account created", user)
     return user
+
+
+def normal_address(typed: str) -> str:
+    """An e-mail address in the form in which it is kept. Raises ValueError for what is none."""
+    if len(typed) > LONGEST_ADDRESS:  # before it is normalised, which takes quadratic time
+        raise ValueError(f"{typed[:40]}…: is too long for an address")
+    try:
+        return str(validate_email(typed, check_deliverability=False, globally_deliverable=False).normalized)
+    except EmailNotValidError as error:
+        raise ValueError(f"{typed}: {error}") from None
 
 
 def send_welcome(user: User) -> None:

@@ -111,7 +111,10 @@ def _note_denial(error: HTTPException) -> None:
     caller = g.get("identity")
     if "tenant" not in g or caller is None or not caller.is_authenticated or isinstance(error, Suspended):
         return
-    if not is_worth_recording(g.tenant.id, "access denied", caller.user_id):
+    subject = (g.tenant.id, "access denied", caller.user_id)
+    # Whoever has filled the window with harmless ones is told of once for everything else that they try.
+    is_first = is_worth_recording(*subject, request.endpoint, most=1)
+    if not is_worth_recording(*subject) and not is_first:
         return
     access = access_of(current_app, request.endpoint or "")
     details = {"method": request.method, "endpoint": request.endpoint or request.path}

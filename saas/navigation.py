@@ -60,7 +60,7 @@ def _links() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 
 
 def _shown(section: str) -> list[dict[str, Any]]:
-    here = request.blueprint if request else None
+    here = (request.blueprint or "").partition(".")[0] if request else None
     return [
         {
             "label": str(entry.label),

@@ -10,7 +10,14 @@ from flask_babel.speaklater import LazyString
 
 from auth.errors import SourceUnavailable, WrongCredentials
 
-__all__ = ["Explained", "ExternalIdentity", "PasswordProvider", "Provider", "SourceUnavailable", "WrongCredentials"]
+__all__ = [
+    "N_", "Explained", "ExternalIdentity", "PasswordProvider", "Provider", "SourceUnavailable", "WrongCredentials",
+]  # fmt: skip
+
+
+def N_(text: str) -> str:  # noqa: N802 - the name by which messages are extracted
+    """Mark a text that is translated where it is shown."""
+    return text
 
 
 class Explained(enum.StrEnum):

@@ -101,7 +101,7 @@ def add_provider(
             config, settings=settings, secret=secret, label=label or name, domains=domains,
             creates_users=creates_users, most_departures=most_departures,
         )  # fmt: skip
-        audit.record("provider added", config, details=_state_of(config), actor=actor)
+        audit.record("provider added", config, details=config.all_but_secret(), actor=actor)
     return config
 
 
@@ -112,9 +112,11 @@ def change_provider(config: ProviderConfig, *, actor: Identity | None, **changes
     would decide about people with more rights, and InvalidProvider.
     """
     check_may_change(config, actor=actor)
-    before, secret = _state_of(config), config.secret
+    before, secret = config.all_but_secret(), config.secret
     _change(config, **changes)
-    changed: dict[str, Any] = audit.changes(before, _state_of(config))
+    if config.enforced_at is not None and changes.get("domains") is not None:
+        roles.check_holds_all_of(actor, enforcement.people_at(config.domains))
+    changed: dict[str, Any] = audit.changes(before, config.all_but_secret())
     if config.secret != secret:  # what it is, or was, is nobody's business
         changed["secret"] = "changed" if config.secret else "removed"
     if changed:
@@ -182,6 +184,8 @@ def enforce_provider(config: ProviderConfig, break_glass: User, *, actor: Identi
     Raises NotAllowed, and InvalidProvider while that would lock people out.
     """
     check_may_change(config, actor=actor)
+    # Listed domains that are not proved yet, too: once they are, it is enforced for them without being asked for again.
+    roles.check_holds_all_of(actor, enforcement.people_at(config.domains))
     held = set(config.domains) & enforcement.held_domains()
     for missing, said in (
         (not config.is_web, "only a web source can be enforced: a directory is for its people already"),
@@ -203,9 +207,8 @@ def enforce_provider(config: ProviderConfig, break_glass: User, *, actor: Identi
     config.enforced_at = now()
     g.db.flush()
     enforcement.publish(break_glass=break_glass.id)
-    audit.record(
-        "sign-in enforced", config, details={"domains": sorted(held), "named": break_glass.email}, actor=actor
-    )
+    details = {"domains": sorted(held), "named": break_glass.email}
+    audit.record("sign-in enforced", config, details=details, actor=actor)
 
 
 def relax_provider(config: ProviderConfig, *, actor: Identity | None) -> None:
@@ -234,12 +237,6 @@ def check_may_change(config: ProviderConfig, *, actor: Identity | None) -> None:
     linked = select(LinkedIdentity.user_id).where(LinkedIdentity.provider_id == config.id)
     roles.check_holds_all_of(actor, linked)
     roles.check_holds_all_given(actor, {group.id for group in groups.mapped_groups(config)})
-
-
-def _state_of(config: ProviderConfig) -> dict[str, Any]:
-    """What is recorded of a source when it changes: everything but its secret."""
-    kept = ("label", "domains", "creates_users", "most_departures", "position")
-    return {**(config.settings or {}), **{name: getattr(config, name) for name in kept}}
 
 
 def _end_sessions(config: ProviderConfig) -> int:

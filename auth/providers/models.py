@@ -63,6 +63,11 @@ class ProviderConfig(TenantScoped, Base):
         """Whether people sign in there by their browser, and not by a password typed here."""
         return self.kind in WEB_KINDS
 
+    def all_but_secret(self) -> dict[str, Any]:
+        """What is recorded when it is added or changes."""
+        kept = ("label", "domains", "creates_users", "most_departures", "position")
+        return {**(self.settings or {}), **{name: getattr(self, name) for name in kept}}
+
 
 class LinkedIdentity(TenantScoped, Base):
     """A user whom a source vouches for: the key is (tenant, provider, subject)."""

@@ -4,25 +4,55 @@ from flask import Flask
 
 from saas import navigation
 from saas.admin import (
+    audit_api,
+    audit_views,
     branding_views,
+    domains_api,
+    groups_api,
+    groups_views,
     invitations_api,
     invitations_views,
+    member_import_api,
+    members_api,
+    members_views,
     overview_views,
     policy_api,
     policy_views,
+    provider_states_api,
     providers_api,
+    roles_api,
+    roles_views,
     sign_in_views,
+    why_api,
+    why_views,
 )
 
 _PAGES = (
     overview_views,
+    members_views,
     invitations_views,
+    groups_views,
+    roles_views,
+    why_views,
     sign_in_views,
     policy_views,
     branding_views,
+    audit_views,
 )
 """In the order in which the navigation shows them."""
-_APIS = (invitations_api, policy_api, providers_api)
+_APIS = (
+    audit_api,
+    domains_api,
+    groups_api,
+    invitations_api,
+    member_import_api,
+    members_api,
+    policy_api,
+    provider_states_api,
+    providers_api,
+    roles_api,
+    why_api,
+)
 
 
 def init_app(app: Flask) -> None:

@@ -9,6 +9,7 @@ from flask_babel import to_utc
 from wtforms import DateField, SelectField, SubmitField, TextAreaField
 from wtforms.validators import DataRequired, Length, Optional
 
+from auth import default_role
 from auth.forms import PageForm
 from auth.invitations import MOST_AT_ONCE, label_of
 from auth.models import Role
@@ -28,7 +29,9 @@ class InvitationForm(PageForm):
 
     def __init__(self, roles: Sequence[Role]) -> None:
         names = [role.name for role in roles]
-        super().__init__(data={"role": MEMBER.name if MEMBER.name in names else ""})
+        usual = default_role.current()
+        wanted = usual.name if usual is not None else MEMBER.name
+        super().__init__(data={"role": wanted if wanted in names else ""})
         self.role.choices = [(role.name, label_of(role)) for role in roles]
 
     def addresses(self) -> list[str]:

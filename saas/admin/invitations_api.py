@@ -25,7 +25,8 @@ class NewInvitations(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     emails: Annotated[list[_Text], Field(min_length=1, max_length=invitations.MOST_AT_ONCE)]
-    role: Annotated[str, StringConstraints(min_length=1, max_length=80)]
+    role: Annotated[str, StringConstraints(min_length=1, max_length=80)] | None = None
+    """Without one, they are given the role of new members."""
     role_ends_at: AwareDatetime | None = None
 
 
@@ -51,7 +52,7 @@ def create() -> ResponseReturnValue:
             [{"field": ".".join(map(str, fault["loc"])), "message": fault["msg"]} for fault in error.errors()]
         ) from None
     try:
-        made = invitations.invite(given.emails, given.role, actor=g.identity, ends_at=given.role_ends_at)
+        made = invitations.invite(given.emails, given.role or "", actor=g.identity, ends_at=given.role_ends_at)
     except UnknownRole as error:
         raise InvalidFields([{"field": "role", "message": str(error)}]) from None
     except InvalidAddresses as error:

@@ -1,13 +1,14 @@
 """JSON of members."""
 
 import uuid
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 from flask import Blueprint, abort, g, jsonify, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from auth import accounts, members, roles, users
+from auth import accounts, bulk_grants, members, roles, users
 from auth.errors import UnknownRole
 from auth.holdings import Held, find_holder
 from auth.members import LOCAL, STATES, Filter, Member
@@ -17,7 +18,24 @@ from saas.api import InvalidFields, page_size, read_cursor, read_object, write_c
 
 bp = Blueprint("members_api", __name__, url_prefix="/api/v1/members")
 
+Body = TypeVar("Body", bound=BaseModel)
+
 manages = requires(AccessPermission.MEMBER_MANAGE)
+
+
+class Until(BaseModel):
+    """How long a role is given for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ends_at: AwareDatetime | None = None
+
+
+class Many(Until):
+    """A role, and to whom it is given."""
+
+    role: Annotated[str, StringConstraints(min_length=1, max_length=roles.LONGEST_NAME)]
+    member_ids: Annotated[list[uuid.UUID], Field(min_length=1, max_length=bulk_grants.MOST_AT_ONCE)]
 
 
 @bp.get("")
@@ -85,18 +103,34 @@ def reset_second_factor(user_id: uuid.UUID) -> ResponseReturnValue:
     return "", 204
 
 
-@bp.put("/<uuid:user_id>/roles/<role>")
+@bp.put("/<uuid:user_id>/roles/<path:role>")
 @manages
 def give_role(user_id: uuid.UUID, role: str) -> ResponseReturnValue:
-    """Give a member a role on the whole workspace."""
+    """Give a member a role on the whole workspace, until `ends_at` if the body says so."""
+    given = _read(Until) if request.get_data() else Until()
     try:
-        roles.grant_role(_get(user_id), role, actor=g.identity)
+        bulk_grants.give_to_many([_get(user_id)], roles.get_role(role), actor=g.identity, expires_at=given.ends_at)
     except UnknownRole:
         abort(404)
     return "", 204
 
 
-@bp.delete("/<uuid:user_id>/roles/<role>")
+@bp.post("/roles")
+@manages
+def give_role_to_many() -> ResponseReturnValue:
+    """Give many members a role, all or none of them; `given` says to how many that was news."""
+    given = _read(Many)
+    people = members.find_all(given.member_ids)
+    if missing := set(given.member_ids) - {user.id for user in people}:
+        raise InvalidFields([{"field": "member_ids", "message": f"no member has the id {min(map(str, missing))}"}])
+    try:
+        role = roles.get_role(given.role)
+    except UnknownRole as error:
+        raise InvalidFields([{"field": "role", "message": str(error)}]) from None
+    return jsonify(given=bulk_grants.give_to_many(people, role, actor=g.identity, expires_at=given.ends_at))
+
+
+@bp.delete("/<uuid:user_id>/roles/<path:role>")
 @manages
 def take_role(user_id: uuid.UUID, role: str) -> ResponseReturnValue:
     """Take it back."""
@@ -115,6 +149,15 @@ def _wanted() -> Filter:
         _uuid("source", source)
     ids = {name: _uuid(name, request.args[name]) for name in ("role", "group") if request.args.get(name)}
     return Filter(search=request.args.get("search", "")[:200], source=source, state=state, **ids)
+
+
+def _read(model: type[Body]) -> Body:
+    try:
+        return model.model_validate(read_object())
+    except ValidationError as error:
+        raise InvalidFields(
+            [{"field": ".".join(map(str, fault["loc"])), "message": fault["msg"]} for fault in error.errors()]
+        ) from None
 
 
 def _uuid(field: str, text: str) -> uuid.UUID:

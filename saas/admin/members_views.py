@@ -1,7 +1,6 @@
 """Pages of members: the list, one member, and what administrators do about them."""
 
 import uuid
-from typing import Any
 
 from flask import Blueprint, abort, current_app, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -9,7 +8,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext, ngettext
 from sqlalchemy import select
 
-from auth import accounts, members, roles, sessions, users
+from auth import accounts, bulk_grants, members, roles, sessions, users
 from auth.errors import NotAllowed, UnknownRole
 from auth.holdings import find_holder
 from auth.invitations import label_of
@@ -19,6 +18,7 @@ from auth.models import Grant, Group, User
 from auth.permissions import AccessPermission, can, requires
 from auth.providers.registry import list_configs
 from saas.admin.member_forms import GrantForm, NameForm
+from saas.admin.member_import_views import import_members
 from saas.navigation import Entry
 from tenants.db import now
 
@@ -31,6 +31,8 @@ PAGE = 50
 MOST_AT_ONCE = 200
 
 manages = requires(AccessPermission.MEMBER_MANAGE)
+
+bp.add_url_rule("/import", view_func=import_members, methods=["GET", "POST"])
 
 
 @bp.get("/")
@@ -152,7 +154,8 @@ def remove(user_id: uuid.UUID) -> ResponseReturnValue:
     """Ask once, then remove a member."""
     user = _get(user_id)
     if request.method == "GET":
-        return render_template("admin/member_remove.html", user=user)
+        labels = [config.label for _link, config in links_of(user.id)]
+        return render_template("admin/member_remove.html", user=user, links=labels)
     accounts.remove(user, actor=g.identity)
     flash(_("%(name)s is removed.", name=user.name), "success")
     return redirect(url_for("members.list_members"))
@@ -162,18 +165,22 @@ def remove(user_id: uuid.UUID) -> ResponseReturnValue:
 @manages
 def give_role_to_many() -> ResponseReturnValue:
     """Give a role to all who are chosen, or to none."""
-    chosen = request.form.getlist("user")
+    chosen, form = set(request.form.getlist("user")), GrantForm(_givable())
     if not chosen or len(chosen) > MOST_AT_ONCE:
         flash(_("Choose whom to give it to, %(most)s at most.", most=MOST_AT_ONCE), "error")
         return redirect(url_for("members.list_members"))
-    for user in [_get(_uuid(value)) for value in dict.fromkeys(chosen)]:
-        try:
-            roles.grant_role(user, request.form.get("role", ""), actor=g.identity)
-        except UnknownRole:
-            abort(404)
-    flash(
-        ngettext("%(num)s member has the role now.", "%(num)s members have the role now.", len(set(chosen))), "success"
-    )
+    people = members.find_all([_uuid(value) for value in chosen])
+    if len(people) != len(chosen):
+        abort(404)
+    if not form.validate_on_submit():
+        flash(" ".join(str(fault) for faults in form.errors.values() for fault in faults), "error")
+        return redirect(url_for("members.list_members"))
+    try:
+        role = roles.get_role(form.role.data)
+    except UnknownRole:  # which was deleted in this moment
+        abort(404)
+    bulk_grants.give_to_many(people, role, actor=g.identity, expires_at=form.ends_at())
+    flash(ngettext("%(num)s member has the role now.", "%(num)s members have the role now.", len(people)), "success")
     return redirect(url_for("members.list_members"))
 
 
@@ -184,9 +191,10 @@ def _show(user: User, name_form: NameForm, grant_form: GrantForm) -> str:
     return render_template(
         "admin/member.html",
         member=members.describe(user),
+        signed_in_at=members.last_sign_in(user.id),
         holder=holder,
         labels=_labels(),
-        givers=_names({held.granted_by for held in (*holder.held, *holder.lapsed) if held.granted_by}),
+        givers=members.names_of({held.granted_by for held in (*holder.held, *holder.lapsed) if held.granted_by}),
         permissions=sorted(frozenset[str]().union(*(held.permissions for held in holder.held if not held.object_id))),
         catalogue=roles.catalogue().permissions,
         links=links_of(user.id),
@@ -240,8 +248,3 @@ def _givable() -> list[tuple[str, str]]:
 
 def _labels() -> dict[str, str]:
     return {role.name: label_of(role) for role in roles.list_roles()}
-
-
-def _names(user_ids: set[Any]) -> dict[uuid.UUID, str]:
-    found = (g.db.find(User, user_id) for user_id in user_ids)
-    return {user.id: user.name for user in found if user is not None}

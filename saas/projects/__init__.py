@@ -5,8 +5,9 @@ from flask_babel import lazy_gettext as _
 
 from auth.permissions import can
 from auth.signals import user_removed
-from saas import navigation
+from saas import navigation, objects
 from saas.projects import api, permissions, service, views
+from saas.projects.object_kind import KIND
 from saas.projects.permissions import ProjectPermission
 
 
@@ -14,6 +15,7 @@ def init_app(app: Flask) -> None:
     """Register permissions, pages, API and navigation of the feature."""
     permissions.register(app.extensions["auth"].catalogue)
     user_removed.connect(service.disown, app)
+    objects.add(app, KIND)
     app.register_blueprint(views.bp)
     app.register_blueprint(api.bp)
     navigation.add(

@@ -30,4 +30,5 @@ def register(catalogue: Catalogue) -> None:
             VIEWER: [ProjectPermission.READ],
             EDITOR: [ProjectPermission.READ, ProjectPermission.UPDATE],
         },
+        label=_("Projects"),
     )

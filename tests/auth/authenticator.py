@@ -22,6 +22,7 @@ class AuthenticatorApp:
     """Shows the one-time codes of a key, by the clock of the application under test."""
 
     def __init__(self, app: Flask, key: str) -> None:
+        self.key = key
         self._totp = TOTP(key=key)
         self._now: Callable[[], float] = app.extensions["security"].totp_factory._totp.now
 

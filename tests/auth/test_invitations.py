@@ -713,9 +713,9 @@ class TestAtAWebSource:
     @pytest.mark.parametrize(
         ("there", "said"),
         [
-            ({"email": "mallory@acme.example"}, "mallory@acme.example"),
+            ({"email": "mallory@acme.example"}, "another address"),
             ({"email_verified": False}, "does not confirm"),
-            ({"email": None}, "no address at all"),
+            ({"email": None}, "another address"),
         ],
     )
     def test_whoever_has_it_not_is_told_and_becomes_nobody(
@@ -900,7 +900,7 @@ class TestAtADirectory:
         path = invite(app, acme, email)
         answer = visitor.post(f"{path}/directory", self.form(app, acme, uid))
         assert answer.status_code == 422
-        assert f"{uid}@acme.example" in answer.text
+        assert "another address" in answer.text
         assert not visitor.is_signed_in()
         assert sources.user_at(app, acme, f"{uid}@acme.example") is None
         assert pending(app, acme) == [email]

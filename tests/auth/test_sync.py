@@ -1,5 +1,6 @@
 """Users, roles and login sessions follow the directory."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -7,7 +8,7 @@ import pytest
 from flask import Flask, g
 from sqlalchemy import event, select, update
 
-from auth import groups
+from auth import audit, groups
 from auth.errors import SyncStopped
 from auth.models import Grant, LoginSession, Membership, User
 from auth.providers import configs
@@ -381,3 +382,32 @@ def test_mappings_are_taken_back_whole(app: Flask, company: Workspace, directory
     with inside(app, company) as session:
         origin = configs.get_config("office").origin
         assert session.scalars(select(Grant).where(Grant.origin == origin)).all() == []
+
+
+def test_the_audit_log_tells_what_a_sync_has_done(app: Flask, company: Workspace, directory: OpenLdapServer) -> None:
+    directory.delete(dn(directory, "user3"))
+    sync(app, company)
+    directory.add_person("user3", password=AT_WORK)
+    directory.modify(dn(directory, "user4"), cn="Another Name")
+    sync(app, company)
+    with inside(app, company):
+        told = [row for row in reversed(audit.search(limit=100)) if row.actor_kind == "provider"]
+        kinds = Counter(row.kind for row in told)
+        runs = [row.details for row in told if row.kind == "directory synchronised"]
+    assert kinds["account created"] >= len(STAFF)
+    assert kinds["account deactivated"] == 1
+    assert [row.target for row in told if row.kind == "account deactivated"] == ["user3@acme.example"]
+    assert (runs[0]["created"], runs[1]["departed"]) == (len(STAFF), 1)
+    assert runs[0]["conflicts"] == 0
+
+
+def test_the_audit_log_tells_why_a_sync_has_stopped(app: Flask, company: Workspace, directory: OpenLdapServer) -> None:
+    for uid in STAFF[:6]:
+        directory.delete(dn(directory, uid))
+    with pytest.raises(SyncStopped):
+        sync(app, company)
+    with inside(app, company):
+        (row,) = audit.search(kinds=["directory not synchronised"])
+        assert row.actor_kind == row.target_kind == "provider"
+        assert "6 of 10 active users are gone" in row.details["reason"]
+        assert row.details["departed"] == 0

@@ -29,17 +29,17 @@ def peak_mib() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-def make_app(server: postgres.PostgresServer) -> Flask:
+def make_app(server: postgres.PostgresServer, **overrides: object) -> Flask:
     """The application on a fresh database."""
     server.create_database("bench")
     server.psql(ROLES.read_text(), "bench")
-    settings = load_settings(
-        {},
-        env="testing",
-        database_url=server.url("tenantry_app", "bench"),
-        migration_database_url=server.url("tenantry_owner", "bench"),
-        mail_url="memory:",
-    )
+    values = {
+        "env": "testing",
+        "database_url": server.url("tenantry_app", "bench"),
+        "migration_database_url": server.url("tenantry_owner", "bench"),
+        "mail_url": "memory:",
+    }
+    settings = load_settings({}, **(values | overrides))
     engine = create_owner_engine(settings)
     command.upgrade(configuration(engine), "head")
     engine.dispose()

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Page, expect
 
-from auth import events
+from auth import audit, invitation_links, invitations
 from auth.providers import configs
 from auth.providers.models import LinkedIdentity, MailDomain
 from tests.auth import sources
@@ -34,6 +34,10 @@ PERSONAL = (
     "/", "/projects/", "/projects/?sort=name", "/projects/?search=nothing+has+this+name", "/projects/?page=9",
     "/projects/new", "/account/", "/account/sessions", "/auth/change", "/auth/change-email", "/auth/tf-setup",
     "/auth/mf-recovery-codes", "/auth/wan-register", "/auth/verify", "/admin/sign-in/", "/no/such/page",
+)  # fmt: skip
+ADMIN = (
+    "/admin/", "/admin/members/", "/admin/members/import", "/admin/invitations/", "/admin/invitations/new",
+    "/admin/policy/", "/admin/workspace/",
 )  # fmt: skip
 PROJECT = ("", "/edit", "/delete")
 
@@ -143,6 +147,50 @@ def walk_provider(page: Page, site: Site, workspace: Workspace, provider: OidcSe
     yield "a password that counts no more"
 
 
+def walk_admin(page: Page, site: Site, workspace: Workspace) -> Iterator[str]:
+    """Bring the page to every page of the administration, with much on it, and then to an invitation."""
+    for path in ADMIN:
+        if path == ADMIN[0]:
+            come_in(page, site, workspace, "owner")
+        yield f"{_go(page, path)}, with nothing in it"
+    _connect_web(site, workspace)
+    link = _invite(site, workspace)
+    for path in ADMIN:
+        yield _go(page, path)
+    yield from _members(page, workspace)
+    page.goto("/admin/workspace/")
+    page.locator("[name=accent]").fill("#ffff00")
+    send(page.locator("main form"))
+    yield "a colour that cannot be read"
+    page.locator("[name=accent]").fill("#0b5cad")
+    send(page.locator("main form"))
+    yield "a colour of the workspace's own"
+    page.goto("/admin/policy/")
+    page.locator("[name=networks]").fill(LONG_NAME)
+    send(page.locator("main form"))
+    yield "rules that cannot be"
+    yield f"{_go(page, link)[:12]} of somebody else"
+    page.context.clear_cookies()
+    yield _go(page, link)[:12]
+    yield _go(page, link + "x")[:12]
+
+
+def _members(page: Page, workspace: Workspace) -> Iterator[str]:
+    owner = workspace.people["owner"]
+    for end, name in (("", "a member"), ("/remove", "a member to remove")):
+        page.goto(f"/admin/members/{owner.id}{end}")
+        yield name
+    page.goto("/admin/members/import")
+    page.locator("[name=text]").fill(
+        f"email,name,role\nnew@x.example,New,\n{owner.email},Other,\n{LONG_NAME},{LONG_NAME},\n"
+    )
+    send(page.locator("main form"))
+    yield "an import with a wrong line"
+    page.locator("[name=text]").fill(f"email,name\n{'long-name' * 6}@x.example,{LONG_NAME}\n{owner.email},Other\n")
+    send(page.locator("details form"))
+    yield "an import to confirm"
+
+
 def walk_hosts(page: Page, site: Site) -> Iterator[str]:
     """Bring the page to the pages that need no workspace."""
     for name, address in (
@@ -185,9 +233,17 @@ def _connect_web(site: Site, workspace: Workspace) -> uuid.UUID:
             session.add(MailDomain(domain=domain, token="t" * 43, state=state))
         owner = workspace.people["owner"].id
         session.add(LinkedIdentity(user_id=owner, provider_id=config.id, subject=LONG_NAME, login=LONG_NAME.lower()))
-        for kind in events.KINDS:
-            events.record(kind, user_id=owner, provider_id=config.id, detail=LONG_NAME * 2)
+        for kind in audit.KINDS:
+            audit.record(kind, config, details={"reason": LONG_NAME * 2, "name": [LONG_NAME, None]})
         return config.id
+
+
+def _invite(site: Site, workspace: Workspace) -> str:
+    """Ask many people in; gives back where one of them accepts."""
+    mine = f"{workspace.slug}.example"
+    with inside(site.app, workspace):
+        made = invitations.invite([f"{'long-name' * 6}{number}@{mine}" for number in range(12)], "member", actor=None)
+        return f"/invitation/{invitation_links.token_of(made[0])}"
 
 
 def _connect_provider(site: Site, workspace: Workspace, provider: OidcServer) -> uuid.UUID:

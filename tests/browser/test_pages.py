@@ -9,7 +9,7 @@ from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Open
-from tests.browser.places import walk, walk_hosts, walk_provider
+from tests.browser.places import walk, walk_admin, walk_hosts, walk_provider
 from tests.browser.site import Site
 from tests.browser.steps import (
     come_in,
@@ -99,6 +99,23 @@ def test_an_accessibility_checker_has_nothing_to_say_of_the_way_to_a_provider(
 ) -> None:
     page = open_page(acme)
     assert problems(page, walk_provider(page, site, acme, provider)) == {}
+
+
+@postgres
+def test_an_accessibility_checker_has_nothing_to_say_of_the_administration(
+    open_page: Open, site: Site, acme: Workspace
+) -> None:
+    page = open_page(acme)
+    assert problems(page, walk_admin(page, site, acme)) == {}
+
+
+@pytest.mark.parametrize("locale", ["en-GB", "es-ES"])
+@postgres
+def test_no_page_of_the_administration_is_wider_than_a_phone(
+    open_page: Open, site: Site, acme: Workspace, locale: str
+) -> None:
+    page = open_page(acme, locale=locale, **PHONE)
+    assert too_wide(page, walk_admin(page, site, acme), locale) == {}
 
 
 @postgres

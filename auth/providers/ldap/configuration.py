@@ -9,6 +9,7 @@ from ldap3.core.exceptions import LDAPExceptionError
 from ldap3.operation.search import parse_filter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from auth.providers.base import N_
 from auth.providers.ldap.channel import Server, tls_context
 from auth.providers.ldap.names import is_dn
 
@@ -42,35 +43,38 @@ class LdapConfiguration(BaseModel):
     secret_goes_by: ClassVar[frozenset[str]] = frozenset({"servers", "insecure", "ca_bundle", "bind_dn"})
     """Settings that decide to whom the password is shown."""
 
-    preset: str = Field("openldap", description="Kind of server: openldap, active-directory, freeipa or 389ds.")
+    preset: str = Field("openldap", description=N_("Kind of server: openldap, active-directory, freeipa or 389ds."))
     servers: tuple[_Address, ...] = Field(
-        min_length=1, max_length=8, description="ldaps://host or ldap://host (StartTLS), asked in this order."
+        min_length=1, max_length=8, description=N_("ldaps://host or ldap://host (StartTLS), asked in this order.")
     )
-    insecure: bool = Field(False, description="ldap:// without StartTLS: passwords travel readable for everybody.")
-    ca_bundle: str | None = Field(None, description="The authorities' certificates (PEM). Default: the system's.")
-    bind_dn: _Text = Field("", description="The service account that searches; its password is kept apart, encrypted.")
+    insecure: bool = Field(False, description=N_("ldap:// without StartTLS: passwords travel readable for everybody."))
+    ca_bundle: str | None = Field(None, description=N_("The authorities' certificates (PEM). Default: the system's."))
+    bind_dn: _Text = Field(
+        "", description=N_("The service account that searches; its password is kept apart, encrypted.")
+    )
     user_dn_template: _Text = Field(
-        "", description="Sign people in without a search: uid={login},ou=people,dc=... or {login}@corp.example (AD)."
+        "",
+        description=N_("Sign people in without a search: uid={login},ou=people,dc=... or {login}@corp.example (AD)."),
     )
-    base_dn: _Text = Field(description="Where people are searched.")
-    user_filter: str = Field("", description="Which entries are people.")
-    login_attributes: _Attributes = Field((), description="What people may sign in with: uid, mail, ...")
-    subject_attribute: _Attribute = Field("", validate_default=False, description="What never changes of an entry.")
-    username_attribute: _Attribute = Field("", validate_default=False, description="The user name.")
-    email_attributes: _Attributes = Field((), description="The e-mail address: the first that has a value.")
-    name_attributes: _Attributes = Field((), description="The name of the person: the first that has a value.")
-    locale_attributes: _Attributes = Field(("preferredLanguage",), description="The person's language.")
-    group_strategy: GroupStrategy = Field(GroupStrategy.NONE, description="How groups are found.")
-    group_base: _Text = Field("", description="Where groups are searched. Default: where people are.")
-    group_filter: str = Field("", description="Which entries are groups.")
+    base_dn: _Text = Field(description=N_("Where people are searched."))
+    user_filter: str = Field("", description=N_("Which entries are people."))
+    login_attributes: _Attributes = Field((), description=N_("What people may sign in with: uid, mail, ..."))
+    subject_attribute: _Attribute = Field("", validate_default=False, description=N_("What never changes of an entry."))
+    username_attribute: _Attribute = Field("", validate_default=False, description=N_("The user name."))
+    email_attributes: _Attributes = Field((), description=N_("The e-mail address: the first that has a value."))
+    name_attributes: _Attributes = Field((), description=N_("The name of the person: the first that has a value."))
+    locale_attributes: _Attributes = Field(("preferredLanguage",), description=N_("The person's language."))
+    group_strategy: GroupStrategy = Field(GroupStrategy.NONE, description=N_("How groups are found."))
+    group_base: _Text = Field("", description=N_("Where groups are searched. Default: where people are."))
+    group_filter: str = Field("", description=N_("Which entries are groups."))
     group_member_attribute: _Attribute = Field(
-        "member", description="Names a group's members: member and uniqueMember by DN, memberUid by user name."
+        "member", description=N_("Names a group's members: member and uniqueMember by DN, memberUid by user name.")
     )
-    nested_groups: bool = Field(True, description="Whether groups within groups count.")
-    page_size: int = Field(500, ge=1, le=1000, description="Entries that are asked for at once.")
-    connect_timeout: float = Field(2.0, ge=0.1, le=10, description="Longest wait for one server's connection.")
-    timeout: float = Field(5.0, ge=0.1, le=10, description="Longest a sign-in waits in all, failover included.")
-    sync_timeout: float = Field(30.0, gt=0, le=300, description="Longest a page of a sync may take.")
+    nested_groups: bool = Field(True, description=N_("Whether groups within groups count."))
+    page_size: int = Field(500, ge=1, le=1000, description=N_("Entries that are asked for at once."))
+    connect_timeout: float = Field(2.0, ge=0.1, le=10, description=N_("Longest wait for one server's connection."))
+    timeout: float = Field(5.0, ge=0.1, le=10, description=N_("Longest a sign-in waits in all, failover included."))
+    sync_timeout: float = Field(30.0, gt=0, le=300, description=N_("Longest a page of a sync may take."))
 
     @model_validator(mode="before")
     @classmethod

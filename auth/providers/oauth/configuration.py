@@ -9,6 +9,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from auth.providers.base import N_
 from auth.providers.oauth.channel import trust
 from auth.providers.oauth.presets import OAUTH2_PRESETS, OIDC_PRESETS
 
@@ -32,29 +33,34 @@ class WebConfiguration(BaseModel):
     """Settings that decide to whom the secret is shown."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]
 
-    preset: str = Field("generic", description="Kind of provider, which fills in what is special about it.")
-    client_id: _Word = Field(min_length=1, description="The id that the provider has given to this workspace.")
+    preset: str = Field("generic", description=N_("Kind of provider, which fills in what is special about it."))
+    client_id: _Word = Field(min_length=1, description=N_("The id that the provider has given to this workspace."))
     client_auth: Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "none"] = Field(
-        "client_secret_basic", description="How this client proves itself: client_secret_basic, client_secret_post,"
-        " private_key_jwt (the secret is the private key, PEM) or none.",
+        "client_secret_basic", description=N_("How this client proves itself: client_secret_basic, client_secret_post,"
+        " private_key_jwt (the secret is the private key, PEM) or none."),
     )  # fmt: skip
-    key_id: _Word = Field("", description="The kid under which the provider knows the key of private_key_jwt.")
-    scopes: _Words = Field((), description="What is asked for.")
+    key_id: _Word = Field("", description=N_("The kid under which the provider knows the key of private_key_jwt."))
+    scopes: _Words = Field((), description=N_("What is asked for."))
     subject_claims: Annotated[tuple[_Claim, ...], Field(min_length=1, max_length=4)] = Field(
-        ("sub",), description="The claims that together never change of a person."
+        ("sub",), description=N_("The claims that together never change of a person.")
     )
-    email_claim: _Claim = Field("email", description="Claim with the e-mail address.")
-    name_claim: _Claim = Field("name", description="Claim with the name of the person.")
-    login_claim: _Claim = Field("preferred_username", description="Claim with the user name.")
-    locale_claim: _Claim = Field("locale", description="Claim with the person's language.")
-    groups_claim: _Claim = Field("", description="Claim with the groups; nested: realm_access.roles.")
+    email_claim: _Claim = Field("email", description=N_("Claim with the e-mail address."))
+    name_claim: _Claim = Field("name", description=N_("Claim with the name of the person."))
+    login_claim: _Claim = Field("preferred_username", description=N_("Claim with the user name."))
+    locale_claim: _Claim = Field("locale", description=N_("Claim with the person's language."))
+    groups_claim: _Claim = Field("", description=N_("Claim with the groups; nested: realm_access.roles."))
     trust_email: bool = Field(
-        False, description="Take addresses of the workspace's proved domains for verified, whatever the provider says."
+        False,
+        description=N_("Take addresses of the workspace's proved domains for verified, whatever the provider says."),
     )
-    prompt: Literal["", "login", "consent", "select_account"] = Field("", description="What the provider shall ask.")
-    broker: bool = Field(False, description="People come back by this installation's one address, auth.<base domain>.")
-    insecure: bool = Field(False, description="Addresses without https: everybody on the way reads along.")
-    ca_bundle: str | None = Field(None, description="The authorities' certificates (PEM). Default: the usual ones.")
+    prompt: Literal["", "login", "consent", "select_account"] = Field(
+        "", description=N_("What the provider shall ask.")
+    )
+    broker: bool = Field(
+        False, description=N_("People come back by this installation's one address, auth.<base domain>.")
+    )
+    insecure: bool = Field(False, description=N_("Addresses without https: everybody on the way reads along."))
+    ca_bundle: str | None = Field(None, description=N_("The authorities' certificates (PEM). Default: the usual ones."))
 
     @model_validator(mode="before")
     @classmethod
@@ -106,12 +112,14 @@ class OidcConfiguration(WebConfiguration):
     secret_goes_by = frozenset({"issuer", "insecure", "ca_bundle", "client_auth"})
     presets = OIDC_PRESETS
 
-    issuer: _Address = Field(min_length=1, description="The issuer's address, as its tokens name it.")
-    acr_values: _Words = Field((), description="How the person has to be signed in there: one of these.")
-    max_age: int | None = Field(None, ge=0, le=31_536_000, description="Longest since the person's sign-in there.")
-    hosted_domains: _Words = Field((), description="Google: the Workspace domains whose people may come in.")
-    directory_ids: _Words = Field((), description="Entra ID: the directories (tid) whose people may come in.")
-    sign_out: bool = Field(True, description="Whether signing out here signs out there, too, where that is offered.")
+    issuer: _Address = Field(min_length=1, description=N_("The issuer's address, as its tokens name it."))
+    acr_values: _Words = Field((), description=N_("How the person has to be signed in there: one of these."))
+    max_age: int | None = Field(None, ge=0, le=31_536_000, description=N_("Longest since the person's sign-in there."))
+    hosted_domains: _Words = Field((), description=N_("Google: the Workspace domains whose people may come in."))
+    directory_ids: _Words = Field((), description=N_("Entra ID: the directories (tid) whose people may come in."))
+    sign_out: bool = Field(
+        True, description=N_("Whether signing out here signs out there, too, where that is offered.")
+    )
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -140,10 +148,12 @@ class OAuth2Configuration(WebConfiguration):
     secret_goes_by = frozenset({"token_endpoint", "insecure", "ca_bundle", "client_auth"})
     presets = OAUTH2_PRESETS
 
-    authorization_endpoint: _Address = Field(min_length=1, description="Where people are sent to sign in.")
-    token_endpoint: _Address = Field(min_length=1, description="Where the code is redeemed.")
-    userinfo_endpoint: _Address = Field(min_length=1, description="Where the provider says who the person is.")
-    emails_endpoint: _Address = Field("", description="GitHub: where it lists addresses; the primary verified counts.")
+    authorization_endpoint: _Address = Field(min_length=1, description=N_("Where people are sent to sign in."))
+    token_endpoint: _Address = Field(min_length=1, description=N_("Where the code is redeemed."))
+    userinfo_endpoint: _Address = Field(min_length=1, description=N_("Where the provider says who the person is."))
+    emails_endpoint: _Address = Field(
+        "", description=N_("GitHub: where it lists addresses; the primary verified counts.")
+    )
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -170,10 +180,14 @@ class PlatformConfiguration(BaseModel):
 
     secret_goes_by: ClassVar[frozenset[str]] = frozenset()
 
-    platform: _Word = Field(min_length=1, description="Its name in SAAS_PLATFORM_PROVIDERS.")
-    hosted_domains: _Words = Field(default=(), description="Google: the Workspace domains whose people may come in.")
-    directory_ids: _Words = Field(default=(), description="Microsoft: the directories (tid) whose people may come in.")
-    groups_claim: _Claim = Field(default="", description="Claim with the groups.")
+    platform: _Word = Field(min_length=1, description=N_("Its name in SAAS_PLATFORM_PROVIDERS."))
+    hosted_domains: _Words = Field(
+        default=(), description=N_("Google: the Workspace domains whose people may come in.")
+    )
+    directory_ids: _Words = Field(
+        default=(), description=N_("Microsoft: the directories (tid) whose people may come in.")
+    )
+    groups_claim: _Claim = Field(default="", description=N_("Claim with the groups."))
 
     def check_secret(self, secret: str | None) -> None:
         """Raise ValueError for a secret: there is none of the tenant's."""
@@ -188,9 +202,17 @@ def private_key(pem: str) -> PrivateKey:
             key = kind.import_key(pem)
         except (ValueError, TypeError, JoseError):
             continue
-        if key.is_private:
+        if key.is_private and _signs(key):
             return key
-    raise ValueError("secret: must be a private key (PEM, without a password) for private_key_jwt")
+    raise ValueError(
+        "secret: must be a private key (PEM, without a password) for private_key_jwt:"
+        " RSA, P-256, P-384, P-521 or Ed25519"
+    )
+
+
+def _signs(key: PrivateKey) -> bool:
+    """Whether it is of a kind with which clients prove themselves (RFC 7518, section 3.1; RFC 8037)."""
+    return isinstance(key, RSAKey) or key.curve_name in ("P-256", "P-384", "P-521", "Ed25519")
 
 
 def _check_address(name: str, address: str, *, insecure: bool) -> None:

@@ -18,6 +18,9 @@ class OAuth2Provider(WebProvider):
     kind = "oauth2"
     configuration: OAuth2Configuration
 
+    def _check_sender(self, answer: Mapping[str, str], issuer: Issuer) -> None:
+        """Nothing: what it would be called is not known. It is told from others by the redirect address."""
+
     def _issuer(self, channel: Channel) -> Issuer:
         return self._recall()
 

@@ -143,12 +143,16 @@ class WebProvider(Provider):
         `begun` is when that visit began, by the monotonic clock: what was waited since then is part of its time.
         """
         configuration = self.configuration
+
+        def left() -> float:
+            return max(0.0, PATIENCE - (time.monotonic() - begun))
+
         try:
             with (
-                in_turn(self.access.owner, longest_wait=_LONGEST_WAIT),
-                breakers.of(self.id).attempt(Unreachable, longest_wait=_LONGEST_WAIT),
+                in_turn(self.access.owner, longest_wait=min(_LONGEST_WAIT, left())),
+                breakers.of(self.id).attempt(Unreachable, longest_wait=min(_LONGEST_WAIT, left())),
                 Channel(
-                    patience=max(1.0, PATIENCE - (time.monotonic() - begun)),
+                    patience=left(),
                     allowed=self.access.allowed,
                     owner=self.access.owner,
                     insecure=configuration.insecure,

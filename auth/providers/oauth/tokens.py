@@ -99,7 +99,7 @@ def read_logout_token(token: str, configuration: OidcConfiguration, issuer: Issu
         claims, header, {"iss": {"essential": True, "value": issuer_of(claims, configuration)}},
         {"client_id": configuration.client_id},
     )  # fmt: skip
-    _validate(checked, configuration, subject=bool(claims["sub"]))
+    _validate(checked, configuration, subject=bool(claims["sub"]), party=False)
     events, sid, jti = claims.get("events"), claims.get("sid", ""), claims.get("jti")
     if not isinstance(events, dict) or not isinstance(events.get(LOGOUT_EVENT), dict) or "nonce" in claims:
         raise OAuthFault(Fault.BAD_TOKEN, "no token of a sign-out")
@@ -156,13 +156,15 @@ def _verified(token: str, issuer: Issuer, channel: Channel) -> tuple[dict[str, A
         raise OAuthFault(Fault.BAD_TOKEN, type(error).__name__) from error
 
 
-def _validate(checked: CodeIDToken, configuration: OidcConfiguration, *, subject: bool = True) -> None:
+def _validate(
+    checked: CodeIDToken, configuration: OidcConfiguration, *, subject: bool = True, party: bool = True
+) -> None:
     audience = checked.get("aud")
     audiences = audience if isinstance(audience, list) else [audience]
     # Authlib is content with an azp of ours, whomever the token was made for.
     if configuration.client_id not in audiences:
         raise OAuthFault(Fault.WRONG_AUDIENCE, str(audience))
-    if len(audiences) > 1 and checked.get("azp") != configuration.client_id:
+    if party and len(audiences) > 1 and checked.get("azp") != configuration.client_id:
         raise OAuthFault(Fault.WRONG_AUDIENCE, "azp")
     for name in ("exp", "iat"):
         if isinstance(checked.get(name), bool) or not isinstance(checked.get(name), int | float):

@@ -1,4 +1,4 @@
-"""JSON of identity providers: what admin pages will be made of."""
+"""JSON of identity providers: connected, changed, switched, ordered, mapped, rehearsed, removed."""
 
 import json
 import uuid
@@ -6,9 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 from flask import Flask
+from werkzeug.test import TestResponse
 
+from auth.models import User
 from auth.providers import configs
+from auth.providers.models import LinkedIdentity, ProviderConfig
 from saas import create_app
+from tests.auth import sources
 from tests.auth.directories import connect, settings_of, unique
 from tests.auth.helpers import inside
 from tests.conftest import Database
@@ -19,6 +23,8 @@ from tests.visitor import Visitor, sign_in
 
 AT_WORK = "the password at work"
 BASE = "/api/v1/providers"
+OIDC = {"issuer": "https://login.example.com", "client_id": "tenantry"}
+SECRET = "s3cret-of-the-client"
 
 
 @pytest.fixture(scope="module")
@@ -163,3 +169,184 @@ def test_an_internal_address_is_not_asked_where_it_is_not_allowed(closed_app: Fl
         assert found["steps"][-1]["fault"] == "forbidden-address"
         assert internal.connections == 0
     assert "127.0.0.1" not in json.dumps(found)
+
+
+def send(visitor: Visitor, method: str, path: str, body: object = None) -> TestResponse:
+    """Send JSON by any method."""
+    headers = {"Origin": visitor.base, "X-CSRFToken": visitor.csrf_token()}
+    return visitor.client.open(
+        path, method=method, base_url=visitor.base, json=body, headers=headers, environ_base=visitor.environ
+    )
+
+
+def new(**changes: object) -> dict[str, object]:
+    return {"name": "work", "kind": "oidc", "settings": dict(OIDC), "secret": SECRET} | changes
+
+
+def faults(answer: TestResponse) -> list[str]:
+    assert answer.status_code == 422, answer.text
+    return [error["field"] for error in answer.get_json()["errors"]]
+
+
+def link(app: Flask, workspace: Workspace, role: str, config_id: str) -> None:
+    with inside(app, workspace) as session:
+        person = workspace.people[role].id
+        session.add(LinkedIdentity(user_id=person, provider_id=uuid.UUID(config_id), subject=f"s {person}"))
+
+
+def test_a_provider_is_connected_changed_and_removed(app: Flask, acme: Workspace, admin: Visitor) -> None:
+    answer = admin.post_json(BASE, new(label="Acme ID", domains=["acme.example"]))
+    assert answer.status_code == 201
+    made = answer.get_json()
+    assert (made["label"], made["domains"], made["enabled"], made["has_secret"]) == (
+        "Acme ID", ["acme.example"], False, True,
+    )  # fmt: skip
+    path = f"{BASE}/{made['id']}"
+    changed = send(admin, "PATCH", path, {"settings": {"client_id": "another"}, "creates_users": "never"})
+    assert changed.get_json()["settings"]["client_id"] == "another"
+    assert changed.get_json()["settings"]["issuer"] == OIDC["issuer"]
+    assert (changed.get_json()["creates_users"], changed.get_json()["label"]) == ("never", "Acme ID")
+    assert changed.get_json()["provisional_until"] is None  # it is off
+    assert admin.get(path).get_json() == changed.get_json()
+    for one in (answer, changed):
+        assert SECRET not in one.text
+    assert send(admin, "DELETE", path).status_code == 204
+    assert admin.get(path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("changes", "fields"),
+    [
+        ({"settings": {}}, ["settings.client_id", "settings.issuer"]),
+        ({"settings": {**OIDC, "surprise": 1}}, ["settings.surprise"]),
+        ({"secret": None}, ["secret"]),
+        ({"name": "No Name"}, ["name"]),
+        ({"domains": ["no domain"]}, ["domains"]),
+        ({"kind": "made-up"}, ["kind"]),
+        ({"surprise": 1}, ["surprise"]),
+        ({"creates_users": "always"}, ["creates_users"]),
+        ({"most_departures": 101}, ["most_departures"]),
+    ],
+)
+def test_what_is_wrong_with_a_provider_is_named(
+    app: Flask, acme: Workspace, admin: Visitor, changes: dict[str, object], fields: list[str]
+) -> None:
+    answer = admin.post_json(BASE, new(**changes))
+    assert faults(answer) == fields
+    assert SECRET not in answer.text
+    with inside(app, acme):
+        assert not configs.list_configs()
+
+
+def test_a_provider_in_use_is_changed_provisionally_and_set_back(app: Flask, acme: Workspace, admin: Visitor) -> None:
+    path = f"{BASE}/{sources.add(app, acme, 'work', 'oidc', dict(OIDC), secret=SECRET)}"
+    assert send(admin, "POST", f"{path}/go-back").status_code == 404
+    changed = send(admin, "PATCH", path, {"settings": {"client_id": "another"}})
+    assert changed.get_json()["provisional_until"]
+    back = send(admin, "POST", f"{path}/go-back").get_json()
+    assert (back["settings"]["client_id"], back["provisional_until"]) == ("tenantry", None)
+
+
+def test_a_change_that_leaves_no_administrator_a_way_in_is_refused(app: Flask, acme: Workspace, admin: Visitor) -> None:
+    config_id = str(sources.add(app, acme, "work", "oidc", dict(OIDC), secret=SECRET))
+    link(app, acme, "admin", config_id)
+    with inside(app, acme) as session:
+        for role in ("owner", "admin"):
+            session.get_one(User, (acme.tenant.id, acme.people[role].id)).password = None
+    path = f"{BASE}/{config_id}"
+    for method, end, body in (
+        ("PATCH", "", {"settings": {"client_id": "x"}}), ("PATCH", "", {"secret": "x"}), ("POST", "/disable", {}),
+        ("DELETE", "", None),
+    ):  # fmt: skip
+        answer = send(admin, method, path + end, body)
+        assert answer.status_code == 403
+        assert "No administrator could sign in any more" in answer.get_json()["detail"]
+    assert admin.get(path).get_json()["enabled"]
+
+
+def test_providers_are_switched_and_ordered(app: Flask, acme: Workspace, admin: Visitor) -> None:
+    ids = [str(sources.add(app, acme, name, "oidc", dict(OIDC), secret=SECRET)) for name in ("one", "two", "three")]
+    assert send(admin, "POST", f"{BASE}/{ids[0]}/disable", {"end_sessions": True}).get_json()["enabled"] is False
+    assert send(admin, "POST", f"{BASE}/{ids[0]}/enable").get_json()["enabled"] is True
+    order = [ids[2], ids[0], ids[1]]
+    assert [one["id"] for one in send(admin, "PUT", f"{BASE}/order", {"ids": order}).get_json()["items"]] == order
+    assert faults(send(admin, "PUT", f"{BASE}/order", {"ids": order[:2]})) == ["order"]
+
+
+def test_an_unrehearsed_web_source_is_not_switched_on(app: Flask, acme: Workspace, admin: Visitor) -> None:
+    config_id = sources.add(app, acme, "work", "oidc", dict(OIDC), secret=SECRET, enabled=False, rehearsed=False)
+    assert faults(send(admin, "POST", f"{BASE}/{config_id}/enable")) == ["enabled"]
+
+
+def test_a_provider_is_enforced_and_relaxed(app: Flask, acme: Workspace) -> None:
+    owner = sign_in(app, acme, "owner")
+    domain = sources.own(app, acme, f"{acme.slug}.example")
+    config_id = sources.add(app, acme, "work", "oidc", dict(OIDC), secret=SECRET, domains=[domain])
+    path, named = f"{BASE}/{config_id}", {"break_glass": acme.people["owner"].email}
+    assert faults(send(owner, "POST", f"{path}/enforce", named)) == ["enforced"]
+    with inside(app, acme) as session:
+        config = session.get_one(ProviderConfig, (acme.tenant.id, config_id))
+        config.admin_seen_at = config.rehearsed_at
+    assert faults(send(owner, "POST", f"{path}/enforce", {"break_glass": "nobody@x.example"})) == ["break_glass"]
+    assert send(owner, "POST", f"{path}/enforce", named).get_json()["state"] == "enforced"
+    assert faults(send(owner, "DELETE", path)) == ["enabled"]
+    assert send(owner, "POST", f"{path}/relax").get_json()["state"] == "on"
+
+
+def test_groups_are_mapped_and_unmapped(app: Flask, acme: Workspace, admin: Visitor) -> None:
+    path = f"{BASE}/{sources.add(app, acme, 'work', 'oidc', dict(OIDC), secret=SECRET)}/mappings"
+    answer = admin.post_json(path, {"group": "staff", "role": "member"})
+    assert answer.status_code == 201
+    assert answer.get_json()["items"] == [{"group": "staff", "key": "staff", "role": "member", "members": 0}]
+    assert admin.get(path).get_json()["items"] == answer.get_json()["items"]
+    assert faults(admin.post_json(path, {"group": "staff", "role": "made-up"})) == ["role"]
+    assert admin.post_json(path, {"group": "staff", "role": "owner"}).status_code == 403
+    assert send(admin, "DELETE", f"{path}?group=staff&role=member").status_code == 204
+    assert send(admin, "DELETE", f"{path}?group=staff&role=member").status_code == 404
+    assert send(admin, "DELETE", f"{path}?group=staff&role=made-up").status_code == 404
+
+
+def test_a_group_that_the_directory_does_not_know_is_not_mapped(
+    app: Flask, acme: Workspace, admin: Visitor, directory: OpenLdapServer
+) -> None:
+    path = f"{BASE}/{saved(app, acme, directory)}/mappings"
+    assert faults(admin.post_json(path, {"group": unique("nobodies"), "role": "member"})) == ["group"]
+
+
+def test_nobody_changes_a_provider_of_people_with_more_rights(app: Flask, acme: Workspace, admin: Visitor) -> None:
+    config_id = str(sources.add(app, acme, "work", "oidc", dict(OIDC), secret=SECRET))
+    link(app, acme, "owner", config_id)
+    for method, end, body in changes_of():
+        assert send(admin, method, f"{BASE}/{config_id}{end}", body).status_code in (403, 404), end
+    found = admin.get(f"{BASE}/{config_id}").get_json()
+    assert (found["enabled"], found["settings"]["client_id"], found["label"]) == (True, "tenantry", "work")
+
+
+def changes_of() -> list[tuple[str, str, object]]:
+    return [
+        ("PATCH", "", {"label": "mine"}), ("DELETE", "", None), ("POST", "/enable", {}), ("POST", "/disable", {}),
+        ("POST", "/enforce", {"break_glass": "x@y.example"}), ("POST", "/relax", {}), ("POST", "/go-back", {}),
+        ("DELETE", "/mappings?group=a&role=member", None),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("role", ["member", "viewer"])
+def test_who_does_not_manage_providers_changes_none(app: Flask, acme: Workspace, role: str) -> None:
+    config_id = sources.add(app, acme, "work", "oidc", dict(OIDC), secret=SECRET)
+    visitor = sign_in(app, acme, role)
+    also = [("GET", "", None), ("GET", "/mappings", None), ("POST", "/mappings", {"group": "a", "role": "viewer"})]
+    for method, end, body in [*changes_of(), *also]:
+        assert send(visitor, method, f"{BASE}/{config_id}{end}", body).status_code == 403, (method, end)
+    assert visitor.post_json(BASE, new(name="mine")).status_code == 403
+    assert send(visitor, "PUT", f"{BASE}/order", {"ids": [str(config_id)]}).status_code == 403
+
+
+def test_another_workspaces_provider_is_not_there_to_be_changed(
+    app: Flask, acme: Workspace, globex: Workspace, admin: Visitor
+) -> None:
+    foreign = sources.add(app, globex, "work", "oidc", dict(OIDC), secret=SECRET)
+    also = [("GET", "", None), ("GET", "/mappings", None), ("POST", "/mappings", {"group": "a", "role": "viewer"})]
+    for method, end, body in [*changes_of(), *also]:
+        assert send(admin, method, f"{BASE}/{foreign}{end}", body).status_code == 404, (method, end)
+    with inside(app, globex):
+        assert configs.get_config("work").enabled

@@ -21,14 +21,14 @@ def test_sources_domains_and_events_are_shown(app: Flask, acme: Workspace) -> No
         audit.record("single sign-on failed", details={"reason": "<script>alert(1)</script>"})
     page = sign_in(app, acme, "admin").get(PAGE).text
     for shown in ("Acme ID", "On, provisional", "Record missing", "Signing in at a source failed",
-                  f"{acme.url}/sso/{config_id}/callback"):  # fmt: skip
+                  f"/admin/sign-in/sources/{config_id}"):  # fmt: skip
         assert shown in page
     assert "<script>alert" not in page
     assert "s3cret" not in page
 
 
 def test_an_empty_page_says_what_to_do(app: Flask, acme: Workspace) -> None:
-    assert "providers add" in sign_in(app, acme, "owner").get(PAGE).text
+    assert "Connect a directory or an identity provider" in sign_in(app, acme, "owner").get(PAGE).text
 
 
 @pytest.mark.parametrize("role", ["member", "viewer"])
