@@ -19,7 +19,7 @@ from flask import g
 from sqlalchemy import func, select, update
 
 from auth.audit_models import AuditCheckpoint, AuditEvent
-from auth.audit_signing import BEGINNING, COLUMNS, is_genuine, is_newest, is_point_signed, link, sign_point
+from auth.audit_signing import BEGINNING, COLUMNS, is_genuine, is_newest, is_point_signed, link, said_by, sign_point
 from tenants.db import now
 
 log = structlog.get_logger()
@@ -38,7 +38,7 @@ def seal(limit: int = AT_ONCE) -> int:
     seq, last = _end()
     values = []
     for row in _fresh(limit):
-        seq, last = seq + 1, link(last, row)
+        seq, last = seq + 1, link(last, said_by(row), row.signature)
         values.append({"tenant_id": row.tenant_id, "id": row.id, "seq": seq, "hash": last})
     if values:
         g.db.execute(update(AuditEvent), values)
@@ -104,7 +104,7 @@ def _fresh(limit: int) -> list[Any]:
     wanted = select(*COLUMNS).where(AuditEvent.seq.is_(None)).order_by(AuditEvent.id).limit(limit)
     rows = g.db.execute(wanted).all()
     while rows and len(found) < limit:
-        found += [row for row in rows if is_genuine(row)]
+        found += [row for row in rows if is_genuine(said_by(row), row.signature)]
         rows = g.db.execute(wanted.where(AuditEvent.id > rows[-1].id)).all() if len(rows) == limit else []
     return found[:limit]
 

@@ -10,7 +10,7 @@ from sqlalchemy import Result, Select, select
 
 from auth.audit_chain import is_alone
 from auth.audit_models import AuditCheckpoint, AuditEvent
-from auth.audit_signing import BEGINNING, COLUMNS, is_genuine, is_known_signed, is_point_signed, link
+from auth.audit_signing import BEGINNING, COLUMNS, is_genuine, is_known_signed, is_point_signed, link, said_by
 
 _AT_ONCE = 1000
 _SHOWN_EVERY = 10_000
@@ -121,9 +121,10 @@ class _Walk:
             raise _Fault(f"event {seq} was put in", seq)
         if seq != self._previous + 1:
             raise _Fault(f"event {self._previous + 1} was removed", self._previous + 1)
-        if is_genuine(row) is False:
+        said = said_by(row)
+        if is_genuine(said, row.signature) is False:
             raise _Fault(f"event {seq} was changed or put in", seq)
-        if link(self._last, row) != row.hash:
+        if link(self._last, said, row.signature) != row.hash:
             raise self._broken(row)
         self.count, self._previous, self._last = self.count + 1, seq, row.hash
         if known is not None and known.seq == seq and known.hash != row.hash:
@@ -141,7 +142,7 @@ class _Walk:
 
     def _broken(self, row: Any) -> _Fault:
         # What is sealed goes on from the last hash that was signed for: those between are not as they were signed.
-        if self._good < self._previous and link(self._good_hash, row) == row.hash:
+        if self._good < self._previous and link(self._good_hash, said_by(row), row.signature) == row.hash:
             return self._chained_anew(self._previous)
         return _Fault(f"event {row.seq} stands in another's place, or the one before it was removed", row.seq)
 
@@ -169,7 +170,7 @@ def _look_at_unsealed() -> int:
     count = 0
     with _in_parts(select(*COLUMNS).where(AuditEvent.seq.is_(None)).order_by(AuditEvent.id)) as rows:
         for row in rows:
-            if not is_genuine(row):
+            if not is_genuine(said_by(row), row.signature):
                 raise _Fault(f"the event {row.id} of {row.at.isoformat()}, not sealed yet, was changed or put in")
             count += 1
     return count

@@ -73,7 +73,7 @@ def order_providers(ids: Sequence[uuid.UUID], *, actor: Identity | None) -> None
     """Ask the sources in that order. Raises InvalidProvider unless they are all of them, once each, and NotAllowed."""
     known = {config.id: config for config in list_configs()}
     if len(ids) != len(known) or set(ids) != known.keys():
-        raise InvalidProvider(_("order: every source has to be named, once"))
+        raise InvalidProvider(f"order: {_('every source has to be named, once')}")
     places = sorted(config.position for config in known.values())
     if len(set(places)) < len(places):
         places = list(range(len(places)))

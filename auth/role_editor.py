@@ -18,7 +18,7 @@ from auth import audit, default_role, guards, policy, role_holders, roles, tenan
 from auth.errors import NotAllowed, RoleChanged, UnknownRole
 from auth.identity import Identity
 from auth.models import Grant, Group, Invitation, Role
-from auth.permissions import OWNER
+from auth.permissions import OWNER, AccessPermission
 from tenants.db import now
 from tenants.models import TenantRow
 
@@ -177,7 +177,9 @@ def _hand_over(role: Role, replacement: Role, actor: Identity | None) -> None:
     giver = actor.user_id if actor else None
     values = {"role_id": replacement.id, "granted_by": giver}
     g.db.execute(update(Grant).where(Grant.role_id == role.id).values(**values))
-    invited = {"role_id": replacement.id, "invited_by": giver}
+    invited: dict[str, Any] = {"role_id": replacement.id}
+    if actor is None or AccessPermission.MEMBER_MANAGE in actor.permissions:
+        invited["invited_by"] = giver  # else whoever invited answers for it still: it has to be somebody who may
     g.db.execute(update(Invitation).where(Invitation.role_id == role.id).values(**invited))
 
 

@@ -7,13 +7,14 @@ from datetime import UTC, datetime, time
 from flask_babel import lazy_gettext as _
 from flask_babel import to_utc
 from wtforms import DateField, SelectField, SubmitField, TextAreaField
-from wtforms.validators import DataRequired, Length, Optional
+from wtforms.validators import DataRequired, Length, Optional, ValidationError
 
 from auth import default_role
 from auth.forms import PageForm
 from auth.invitations import MOST_AT_ONCE, label_of
 from auth.models import Role
 from auth.permissions import MEMBER
+from saas.admin.member_forms import LATEST
 
 _BETWEEN = re.compile(r"[,;\r\n]+")
 _NAMED = re.compile(r".*<([^<>]*)>\s*")
@@ -41,6 +42,11 @@ class InvitationForm(PageForm):
             named = _NAMED.fullmatch(part)
             found += [named.group(1).strip()] if named else part.split()
         return found
+
+    def validate_ends_on(self, field: DateField) -> None:
+        """A day that a time zone does not lead out of the calendar. Raises ValidationError."""
+        if field.data is not None and field.data.year > LATEST:
+            raise ValidationError(_("That day is too far away."))
 
     def ends_at(self) -> datetime | None:
         """The end of the role: of its last day, where the reader is."""

@@ -3,7 +3,7 @@
 from flask import flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext, ngettext
+from flask_babel import lazy_gettext
 from wtforms import HiddenField, SubmitField, TextAreaField
 from wtforms.validators import Length
 
@@ -53,11 +53,7 @@ def import_members() -> ResponseReturnValue:
                 flash(_("Something has changed since. Look at it again: nobody was imported."), "error")
                 return _preview(form, text, done), 422
             new, changed = done.count(Outcome.NEW), done.count(Outcome.CHANGED)
-            flash(
-                ngettext("%(num)s member is new", "%(num)s members are new", new)
-                + ngettext(", %(num)s is changed.", ", %(num)s are changed.", changed),
-                "success",
-            )
+            flash(_("The import is done: %(new)s new, %(changed)s changed.", new=new, changed=changed), "success")
             return redirect(url_for("members.list_members"))
     page = render_template(
         "admin/members_import.html",

@@ -10,7 +10,7 @@ from auth.providers.registry import list_configs
 
 _GRANTS: Mapping[str, LazyString | str] = {
     "manual": lazy_gettext("Given by hand"),
-    "default": lazy_gettext("Role of new members"),
+    "default": lazy_gettext("By default"),
     "invitation": lazy_gettext("Invitation"),
     "scim": "SCIM",
 }

@@ -107,7 +107,7 @@ def rehearse(config_id: uuid.UUID) -> ResponseReturnValue:
         source=config,
         form=form,
         result=result,
-        attributes=shown(result.rehearsal.attributes) if result else [],
+        attributes=_attributes(result) if result else [],
         known_groups={group.name for group in groups.mapped_groups(config)} if result else set(),
         steps=words.STEPS,
         happens=words.HAPPENS,
@@ -146,6 +146,10 @@ def remove_mapping(config_id: uuid.UUID) -> ResponseReturnValue:
         abort(404)
     flash(_("The group gives that role no more."), "success")
     return redirect(url_for("sign_in.providers.show", config_id=config.id, _anchor="mappings"))
+
+
+def _attributes(result: rehearsals.Result) -> list[tuple[str, str]]:
+    return shown({name: "; ".join(values) for name, values in result.rehearsal.attributes.items()})
 
 
 def _try(form: ProviderForm, work: Callable[[], ProviderConfig]) -> ProviderConfig | None:

@@ -70,7 +70,7 @@ class Attacker:
         rows = self.do(select(EVENTS).where(self.after(EVENTS, -self.base)).order_by(EVENTS.c.seq)).all()
         last = audit_signing.BEGINNING
         for row in rows:
-            last = audit_signing.link(last, row)
+            last = audit_signing.link(last, audit_signing.said_by(row), row.signature)
             self.change(row.seq - self.base, hash=last)
 
     def forget_points(self, place: int) -> None:

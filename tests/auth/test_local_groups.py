@@ -9,7 +9,7 @@ import pytest
 from flask import Flask, g
 from sqlalchemy import select
 
-from auth import local_groups, roles
+from auth import enforcement, local_groups, roles
 from auth.audit_models import AuditEvent
 from auth.errors import NotAllowed, UnsuitableName
 from auth.identity import Identity, snapshot_of
@@ -233,6 +233,23 @@ def test_who_is_an_owner_otherwise_may_lose_the_group(
     group_id = make_group(app, acme, "owner", people=(acme.people["owner"],))
     with inside(app, acme):
         lose(get(group_id), acme)
+    with inside(app, acme):
+        assert "owner" in actor(acme.people["owner"]).roles
+
+
+@pytest.mark.parametrize("lose", LOSSES.values(), ids=LOSSES)
+def test_the_owner_who_is_named_for_emergencies_stays_one(
+    app: Flask,
+    acme: Workspace,
+    only_by_group: uuid.UUID,
+    lose: Callable[[Group, Workspace], object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with inside(app, acme):
+        grant_role(row_of(acme.people["admin"]), "owner", actor=None)
+    monkeypatch.setattr(enforcement, "is_break_glass", lambda user_id: user_id == acme.people["owner"].id)
+    with inside(app, acme), pytest.raises(NotAllowed, match="named"):
+        lose(get(only_by_group), acme)
     with inside(app, acme):
         assert "owner" in actor(acme.people["owner"]).roles
 

@@ -286,6 +286,16 @@ def test_members_groups_and_invitations_are_given_the_replacement(app: Flask, ac
         assert (invitation.role.name, invitation.invited_by) == ("member", acme.people["admin"].id)
 
 
+def test_an_invitation_is_answered_for_by_somebody_who_may_invite(app: Flask, acme: Workspace, manager: Person) -> None:
+    role = make(app, acme, "reader", "project:read")
+    make(app, acme, "writer", "project:update")
+    with inside(app, acme):
+        invitations.invite(["vera@x.example"], "reader", actor=actor(acme.people["admin"]))
+    with inside(app, acme) as session:
+        role_editor.delete_role(role_of(role), replacement=roles.get_role("writer"), actor=actor(manager))
+        assert session.scalars(select(Invitation)).one().invited_by == acme.people["admin"].id
+
+
 def test_an_invitation_with_a_role_that_is_deleted_is_revoked(app: Flask, acme: Workspace) -> None:
     role = make(app, acme, "reader", "project:read")
     with inside(app, acme):

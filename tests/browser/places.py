@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Page, expect
+from sqlalchemy import select
 
 from auth import audit, invitation_links, invitations
 from auth.providers import configs
@@ -70,9 +71,17 @@ def _web_sources(page: Page, site: Site, workspace: Workspace) -> Iterator[str]:
     config_id = _connect_web(site, workspace)
     for path in ("/admin/sign-in/", "/account/", "/auth/verify", f"/sso/{config_id}/connect"):
         yield _go(page, f"{path}?with=sources")
-    page.goto("/admin/sign-in/")
+    with inside(site.app, workspace) as session:
+        domain = session.scalars(select(MailDomain.id).order_by(MailDomain.domain)).first()
+    for path in (
+        "sources/new", "sources/new/ldap/active-directory", "sources/new/oidc/entra", "sources/new/oauth2/github",
+        f"sources/{config_id}", *(f"sources/{config_id}/{step}" for step in ("edit", "enforce", "disable", "remove")),
+        "domains/new", f"domains/{domain}/remove",
+    ):  # fmt: skip
+        yield _go(page, f"/admin/sign-in/{path}")
+    page.goto(f"/admin/sign-in/sources/{config_id}/edit")
     page.locator("main details summary").click()
-    yield "addresses to register"
+    yield "all settings of a source"
     for name, end in (("lost", "callback"), ("unreachable", "start"), ("a rehearsal that fails", "rehearse")):
         page.goto(f"/sso/{config_id}/{end}")
         if end == "rehearse":
@@ -187,7 +196,7 @@ def _members(page: Page, workspace: Workspace) -> Iterator[str]:
     send(page.locator("main form"))
     yield "an import with a wrong line"
     page.locator("[name=text]").fill(f"email,name\n{'long-name' * 6}@x.example,{LONG_NAME}\n{owner.email},Other\n")
-    send(page.locator("details form"))
+    send(page.locator("main details form"))
     yield "an import to confirm"
 
 

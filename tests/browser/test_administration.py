@@ -6,7 +6,16 @@ from playwright.sync_api import Page, expect
 from tests.auth.helpers import link_in, mail_to
 from tests.browser.conftest import Open
 from tests.browser.site import Site
-from tests.browser.steps import come_in, expect_signed_in, expect_signed_out, heading, menu, on_both, send
+from tests.browser.steps import (
+    come_in,
+    expect_signed_in,
+    expect_signed_out,
+    form_with,
+    heading,
+    menu,
+    on_both,
+    send,
+)
 from tests.factories import PASSWORD, Workspace
 
 pytestmark = pytest.mark.browser
@@ -92,3 +101,46 @@ def test_a_name_and_a_colour_are_on_the_sign_in_page_too(
     expect_signed_out(stranger)
     expect(stranger.locator("main")).to_contain_text("Acme & Sons")
     expect(stranger.locator("main button.btn-primary").first).to_have_css("background-color", "rgb(122, 31, 162)")
+
+
+@postgres
+def test_a_role_is_made_given_explained_and_taken_again(
+    page: Page, open_page: Open, site: Site, acme: Workspace
+) -> None:
+    viewer = acme.people["viewer"]
+    open_browser = open_page(acme)
+    come_in(open_browser, site, acme, "viewer")
+    come_in(page, site, acme, "owner")
+
+    page.goto("/admin/roles/new")
+    page.locator("[name=name]").fill("Planner")
+    page.locator("[name=permissions][value='project:create']").check()
+    page.locator("main button[value=preview]").click()
+    expect(heading(page)).to_contain_text("Planner")
+    page.locator("main button[value=save]").click()
+    expect(heading(page)).to_contain_text("Planner")
+
+    member = f"/admin/members/{viewer.id}"
+    page.goto(member)
+    form = form_with(page, "role")
+    form.locator("[name=role]").select_option("Planner")
+    send(form)
+    open_browser.goto("/projects/")
+    expect(open_browser.locator("main a[href$='/projects/new']").first).to_be_visible()
+
+    page.goto(f"{member}/why?permission=project:create")
+    expect(page.locator("main")).to_contain_text("Yes, Viewer may.")
+    expect(page.locator("main")).to_contain_text("Planner")
+
+    page.goto(member)
+    page.locator("main li", has_text="Planner").locator("button").click()
+    page.locator("#confirm button[value=yes]").click()
+    expect(page.locator("section[aria-labelledby=roles]")).not_to_contain_text("Planner from")
+    open_browser.goto("/projects/")
+    expect(open_browser.locator("main a[href$='/projects/new']")).to_have_count(0)
+
+    page.goto("/admin/audit/")
+    for kind in ("Role created", "Role given", "Role taken"):
+        expect(page.locator("main tbody")).to_contain_text(kind)
+    verified = site.app.test_cli_runner().invoke(args=["audit", "verify", acme.slug])
+    assert verified.exit_code == 0, verified.output

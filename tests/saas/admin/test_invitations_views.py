@@ -13,7 +13,7 @@ from sqlalchemy import event, select
 from auth import invitations, roles
 from auth.models import Invitation
 from tenants.db import now
-from tests.auth.helpers import inside, link_in, mail_to
+from tests.auth.helpers import change, inside, link_in, mail_to
 from tests.factories import Workspace, add_person
 from tests.visitor import Visitor, sign_in
 
@@ -232,3 +232,11 @@ def test_another_tenants_invitation_is_none(app: Flask, acme: Workspace, globex:
         assert admin.post(path).status_code == 404
     assert "of-globex@x.example" not in admin.get(LIST).text
     assert len(pending(app, globex)) == 1
+
+
+def test_a_day_beyond_the_calendar_of_a_time_zone_is_refused(app: Flask, acme: Workspace) -> None:
+    change(app, acme, acme.people["admin"], timezone="America/Los_Angeles")
+    form = {"emails": f"vera@{acme.slug}.example", "role": "member", "ends_on": "9999-12-31"}
+    answer = sign_in(app, acme, "admin").post("/admin/invitations/new", form)
+    assert answer.status_code == 422
+    assert "too far away" in answer.text

@@ -55,7 +55,7 @@ class TestPages:
         assert not is_known(app, acme, new)
         answer = confirm(admin, shown.text)
         assert answer.headers["Location"] == "/admin/members/"
-        assert "1 member is new, 1 is changed." in admin.get("/admin/members/").text
+        assert "The import is done: 1 new, 1 changed." in admin.get("/admin/members/").text
         with inside(app, acme):
             found = members.describe(users.get_by_email(new))
             assert (found.user.name, found.roles) == ('Nora <New>, "N"', ["viewer"])

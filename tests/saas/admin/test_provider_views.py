@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from flask import Flask
+from joserfc.jwk import ECKey
 from werkzeug.test import TestResponse
 
 from auth import audit, provisional, roles, users
@@ -14,9 +15,11 @@ from auth.models import User
 from auth.providers import configs
 from auth.providers.models import LinkedIdentity, ProviderConfig
 from auth.providers.registry import list_configs, open_secret
+from saas import create_app
 from tests.auth import directories, sources
 from tests.auth.helpers import inside
-from tests.factories import Person, Workspace, add_person
+from tests.conftest import Database
+from tests.factories import Person, Workspace, add_person, make_workspace
 from tests.servers import openldap, require
 from tests.servers.openldap import OpenLdapServer
 from tests.visitor import Visitor, sign_in
@@ -177,6 +180,45 @@ def test_a_stored_secret_is_never_shown_and_kept_when_nothing_is_typed(
     assert after.rehearsed_at is not None  # a name is no setting that has to be rehearsed again
 
 
+def test_a_stored_secret_can_be_forgotten(app: Flask, acme: Workspace, admin: Visitor) -> None:
+    config_id = sources.add(app, acme, "office", "ldap", LDAP, secret=SECRET)
+    path = f"{SOURCES}{config_id}/edit"
+    follow(admin, admin.post(path, typed(admin, path, drop_secret="y")))
+    config = config_of(app, acme, config_id)
+    assert config is not None
+    assert config.secret is None
+
+
+def test_a_private_key_is_taken_in_place_of_a_secret_and_never_shown(
+    app: Flask, acme: Workspace, admin: Visitor
+) -> None:
+    pem = ECKey.generate_key("P-256").as_pem(private=True).decode().strip()
+    path = f"{SOURCES}new/oidc/generic"
+    values = typed(admin, path, label="Key", issuer="https://login.example.com", client_id="abc",
+                   client_auth="private_key_jwt", secret_key=pem.replace("\n", "\r\n"))  # fmt: skip
+    refused = admin.post(path, values | {"client_id": "with space"})
+    assert refused.status_code == 422
+    assert pem[40:60] not in refused.text
+    follow(admin, admin.post(path, values))
+    with inside(app, acme):
+        secret = open_secret(configs.get_config("oidc"))
+        assert secret is not None
+        assert secret.get_secret_value() == pem
+
+
+def test_what_the_installation_offers_is_connected_without_a_secret(database: Database) -> None:
+    offer = {"label": "Community", "issuer": "https://id.example.com", "client_id": "x", "client_secret": SECRET}
+    app = create_app(database.settings(platform_providers={"community": offer}))
+    admin = sign_in(app, make_workspace(app), "admin")
+    assert "Community" in admin.get(f"{SOURCES}new").text
+    path = f"{SOURCES}new/platform/community"
+    page = admin.get(path).text
+    assert 'name="secret"' not in page
+    assert SECRET not in page
+    assert "Community" in follow(admin, admin.post(path, typed(admin, path)))
+    app.extensions["tenants"].engines.dispose()
+
+
 def test_a_secret_is_asked_for_again_when_another_server_would_see_it(admin: Visitor, work: uuid.UUID) -> None:
     path = f"{SOURCES}{work}/edit"
     answer = admin.post(path, typed(admin, path, issuer="https://elsewhere.example.com"))
@@ -269,7 +311,7 @@ def test_removing_says_what_will_happen_and_asks_once(
 
 def test_a_group_is_mapped_and_unmapped(app: Flask, acme: Workspace, admin: Visitor, work: uuid.UUID) -> None:
     page = follow(admin, admin.post(f"{SOURCES}{work}/mappings", {"group": "staff", "role": "member"}))
-    assert "nobody seen in it" in page
+    assert "Nobody seen so far" in page
     assert 'value="owner"' not in page
     page = follow(admin, admin.post(f"{SOURCES}{work}/mappings/remove", {"group": "staff", "role": "member"}))
     assert "No group gives a role yet" in page
