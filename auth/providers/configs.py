@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 from pydantic import ValidationError
 from sqlalchemy import delete, func, select
 
-from auth import audit, enforcement, groups, roles
+from auth import audit, default_role, enforcement, groups, guards, roles
 from auth.errors import InvalidProvider, NotAllowed, UnknownProvider
 from auth.identity import Identity
 from auth.mail import normal_domain
@@ -231,12 +231,15 @@ def check_may_change(config: ProviderConfig, *, actor: Identity | None) -> None:
     """Raise NotAllowed unless the actor may change that source.
 
     Whoever can point it at a server of their own is whomever it vouches for, and in whichever group they like: so they
-    need all of these rights.
+    need all of these rights, and those of new members.
     """
     check_may_manage(actor)
     linked = select(LinkedIdentity.user_id).where(LinkedIdentity.provider_id == config.id)
     roles.check_holds_all_of(actor, linked)
     roles.check_holds_all_given(actor, {group.id for group in groups.mapped_groups(config)})
+    # Whom it brings gets that role: they could be whoever points it somewhere.
+    if (given := default_role.current()) is not None:
+        guards.check_holds(actor, guards.permissions_of(given))
 
 
 def _end_sessions(config: ProviderConfig) -> int:

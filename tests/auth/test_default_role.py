@@ -11,13 +11,14 @@ from sqlalchemy import select
 from auth import default_role, groups, invitations, provisioning, role_editor, roles
 from auth.audit_models import AuditEvent
 from auth.errors import NotAllowed
+from auth.identity import Identity, snapshot_of
 from auth.models import Grant, Invitation, User
 from auth.providers import configs
 from auth.providers.base import ExternalIdentity
 from auth.providers.models import ProviderConfig
 from tenants.db import now
 from tests.auth import directories
-from tests.auth.helpers import inside
+from tests.auth.helpers import inside, row_of
 from tests.auth.sources import own
 from tests.auth.test_role_editor import actor, make, role_of
 from tests.factories import Workspace, add_person
@@ -195,3 +196,19 @@ def test_a_sync_gives_it_to_those_whom_no_group_gives_a_role(
         people = {user.email.partition("@")[0]: user.id for user in session.scalars(select(User))}
     assert given(app, acme, people["user1"]) == []
     assert given(app, acme, people["user2"]) == given(app, acme, people["user3"]) == [("viewer", "default")]
+
+
+def test_a_source_that_would_give_it_takes_its_permissions(app: Flask, acme: Workspace) -> None:
+    with inside(app, acme):
+        admin = Identity(acme.people["admin"].id, snapshot_of(acme.people["admin"].id))
+        settings = {"issuer": "https://login.example.com", "client_id": "x"}
+        config = configs.add_provider("work", "oidc", settings, secret="s3cret", actor=admin)
+        strong = roles.create_role("Strong", ["project:delete"], actor=None)
+        default_role.set_default_role(strong, actor=None)
+        weak = roles.create_role("Weak", ["provider:manage"], actor=None)
+        roles.grant_role(row_of(acme.people["viewer"]), weak.name, actor=None)
+        viewer = Identity(acme.people["viewer"].id, snapshot_of(acme.people["viewer"].id))
+        with pytest.raises(NotAllowed, match="project:delete"):
+            configs.enable_provider(config, actor=viewer, untried=True)
+        with pytest.raises(NotAllowed, match="project:delete"):
+            configs.add_provider("other", "oidc", settings, secret="s3cret", actor=viewer)

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
-from auth import audit, invitation_links, invitations
+from auth import audit, invitation_links, invitations, roles, users
 from auth.providers import configs
 from auth.providers.models import LinkedIdentity, MailDomain
 from tests.auth import sources
@@ -38,7 +38,7 @@ PERSONAL = (
 )  # fmt: skip
 ADMIN = (
     "/admin/", "/admin/members/", "/admin/members/import", "/admin/invitations/", "/admin/invitations/new",
-    "/admin/policy/", "/admin/workspace/",
+    "/admin/policy/", "/admin/workspace/", "/admin/roles/", "/admin/roles/new", "/admin/audit/",
 )  # fmt: skip
 PROJECT = ("", "/edit", "/delete")
 
@@ -174,6 +174,7 @@ def walk_admin(page: Page, site: Site, workspace: Workspace) -> Iterator[str]:
     page.locator("[name=accent]").fill("#0b5cad")
     send(page.locator("main form"))
     yield "a colour of the workspace's own"
+    yield from _roles(page, site, workspace)
     page.goto("/admin/policy/")
     page.locator("[name=networks]").fill(LONG_NAME)
     send(page.locator("main form"))
@@ -182,6 +183,20 @@ def walk_admin(page: Page, site: Site, workspace: Workspace) -> Iterator[str]:
     page.context.clear_cookies()
     yield _go(page, link)[:12]
     yield _go(page, link + "x")[:12]
+
+
+def _roles(page: Page, site: Site, workspace: Workspace) -> Iterator[str]:
+    with inside(site.app, workspace):
+        role = roles.create_role(LONG_NAME[:80], ["project:read"], actor=None)
+        roles.grant_role(users.get_by_email(workspace.people["viewer"].email), role.name, actor=None)
+        role_id = role.id
+    for end in ("", "/edit", "/delete"):
+        yield _go(page, f"/admin/roles/{role_id}{end}")
+    page.goto(f"/admin/roles/{role_id}/edit")
+    page.locator("[name=permissions][value='project:create']").check()
+    page.locator("main button[value=preview]").click()
+    expect(page.locator("main button[value=save]")).to_be_visible()
+    yield "who gains and loses what"
 
 
 def _members(page: Page, workspace: Workspace) -> Iterator[str]:
