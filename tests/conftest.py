@@ -57,10 +57,13 @@ def migrate(database: Database) -> Database:
     return database
 
 
-@pytest.fixture(autouse=True)
-def _nothing_sealed_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_sealed_by_chance() -> Iterator[None]:
     """Keep requests from sealing the audit log now and then: what a request costs is counted."""
-    monkeypatch.setattr(audit, "_SEALED_EVERY", 2**200)
+    # Not by `monkeypatch`: it would be made first in every test, and undone last.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(audit, "_SEALED_EVERY", 2**200)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -78,13 +78,12 @@ def test_no_page_is_wider_than_a_phone(open_page: Open, site: Site, acme: Worksp
     assert too_wide(page, chain(walk(page, site, acme), walk_hosts(page, site)), locale) == {}
 
 
-@pytest.mark.parametrize("locale", ["en-GB", "es-ES"])
 @postgres
 def test_no_page_on_the_way_to_a_provider_is_wider_than_a_phone(
-    open_page: Open, site: Site, acme: Workspace, provider: OidcServer, locale: str
+    open_page: Open, site: Site, acme: Workspace, provider: OidcServer
 ) -> None:
-    page = open_page(acme, locale=locale, **PHONE)
-    assert too_wide(page, walk_provider(page, site, acme, provider), locale) == {}
+    page = open_page(acme, locale="es-ES", **PHONE)
+    assert too_wide(page, walk_provider(page, site, acme, provider), "es-ES") == {}
 
 
 @postgres
@@ -109,13 +108,10 @@ def test_an_accessibility_checker_has_nothing_to_say_of_the_administration(
     assert problems(page, walk_admin(page, site, acme)) == {}
 
 
-@pytest.mark.parametrize("locale", ["en-GB", "es-ES"])
 @postgres
-def test_no_page_of_the_administration_is_wider_than_a_phone(
-    open_page: Open, site: Site, acme: Workspace, locale: str
-) -> None:
-    page = open_page(acme, locale=locale, **PHONE)
-    assert too_wide(page, walk_admin(page, site, acme), locale) == {}
+def test_no_page_of_the_administration_is_wider_than_a_phone(open_page: Open, site: Site, acme: Workspace) -> None:
+    page = open_page(acme, locale="es-ES", **PHONE)  # the longer words
+    assert too_wide(page, walk_admin(page, site, acme), "es-ES") == {}
 
 
 @postgres

@@ -198,7 +198,7 @@ def test_a_rehearsal_shows_what_a_sign_in_would_come_to(
     expect(claims.get_by_text(address_of("alice", acme))).to_be_visible()
     expect(menu(page)).to_contain_text(acme.people["owner"].email)  # nobody else was signed in
     page.goto("/admin/sign-in/")
-    expect(page.locator("section[aria-labelledby=sources] li")).to_contain_text("Rehearsed")
+    expect(page.locator("section[aria-labelledby=sources] li")).not_to_contain_text("rovisional")
 
 
 def test_once_a_source_is_enforced_sessions_from_elsewhere_end_and_passwords_count_no_more(
