@@ -613,6 +613,8 @@ class TestOwner:
         with inside(app, acme):
             domains.remove_domain(domains.get_domain(domain), None)
         prove(app, globex, domain, name_server)
+        with inside(app, globex):
+            assert domains.get_domain(domain).state == PROVED
 
     def test_a_workspace_sees_its_own_domains_only(
         self, app: Flask, acme: Workspace, globex: Workspace, domain: str, name_server: NameServer

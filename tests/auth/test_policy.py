@@ -93,6 +93,8 @@ class TestChange:
     def test_an_owner_with_a_passkey_is_a_way_in(self, app: Flask, acme: Workspace, owner: Visitor) -> None:
         add_passkey(owner)
         rule(app, acme, methods=["passkey"])
+        with inside(app, acme):
+            assert policy.current().methods == ("passkey",)
 
     def test_it_is_recorded_with_the_old_and_the_new_value(self, app: Flask, acme: Workspace) -> None:
         rule(app, acme, idle_minutes=30)

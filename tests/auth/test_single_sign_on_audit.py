@@ -66,6 +66,7 @@ class TestEnforcement:
 
     def test_an_owner_does(self, app: Flask, acme: Workspace, ready: uuid.UUID) -> None:
         self.enforce(app, acme, ready, "owner")
+        assert sources.config_of(app, acme, ready).enforced_at is not None
 
     def test_nor_by_a_domain_that_an_enforced_source_gets(self, app: Flask, acme: Workspace, ready: uuid.UUID) -> None:
         other = sources.own(app, acme, f"other.{acme.slug}.example")
