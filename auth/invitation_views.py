@@ -10,7 +10,6 @@ from auth import (
     first_factor,
     gate,
     invitation_links,
-    invitations,
     journeys,
     passwords,
     policy,
@@ -35,6 +34,7 @@ from auth.providers.database import DatabaseProvider
 from auth.providers.models import ProviderConfig
 from auth.providers.oauth import Visit
 from auth.refusals import explain_failure
+from auth.role_holders import label_of
 
 bp = Blueprint("invitation", __name__, url_prefix="/invitation", template_folder="templates")
 
@@ -164,7 +164,7 @@ def _page(
     told = {
         "token": token,
         "invitation": invitation,
-        "role": invitations.label_of(invitation.role),
+        "role": label_of(invitation.role),
         "inviter": users.name_of(invitation.invited_by),
     }
     if g.identity.is_authenticated:

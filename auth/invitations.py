@@ -25,6 +25,7 @@ from auth.errors import InvalidAddresses, NotAllowed, Throttled
 from auth.identity import Identity
 from auth.mail import LONGEST_ADDRESS
 from auth.models import Invitation, Role, User
+from auth.role_holders import label_of
 from tenants.db import now
 
 GOOD_FOR = timedelta(days=7)
@@ -91,12 +92,6 @@ def find_invitation(invitation_id: uuid.UUID) -> Invitation | None:
 def givable_roles(actor: Identity | None) -> list[Role]:
     """The roles with which the actor may invite."""
     return [role for role in roles.list_roles() if _may_give(actor, role)]
-
-
-def label_of(role: Role) -> str:
-    """What a role is called for people."""
-    known = roles.catalogue().roles.get(role.name) if role.builtin else None
-    return str(known.label) if known is not None else role.name
 
 
 def invite(

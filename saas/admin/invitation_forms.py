@@ -11,9 +11,10 @@ from wtforms.validators import DataRequired, Length, Optional, ValidationError
 
 from auth import default_role
 from auth.forms import PageForm
-from auth.invitations import MOST_AT_ONCE, label_of
+from auth.invitations import MOST_AT_ONCE
 from auth.models import Role
 from auth.permissions import MEMBER
+from auth.role_holders import label_of
 from saas.admin.member_forms import LATEST
 
 _BETWEEN = re.compile(r"[,;\r\n]+")

@@ -12,6 +12,7 @@ from auth.errors import InvalidAddresses, NotAllowed, Throttled
 from auth.models import Invitation
 from auth.permissions import AccessPermission, can, requires
 from auth.refusals import too_many
+from auth.role_holders import label_of
 from saas.admin.invitation_forms import InvitationForm
 from saas.navigation import Entry
 from tenants.db import now
@@ -38,7 +39,7 @@ def list_invitations() -> ResponseReturnValue:
     found = invitations.list_pending(search=search, sort=sort, limit=PAGE, offset=(page - 1) * PAGE)
     return render_template(
         "admin/invitations.html",
-        rows=[(row, invitations.label_of(role), inviter) for row, role, inviter in found.rows],
+        rows=[(row, label_of(role), inviter) for row, role, inviter in found.rows],
         total=found.total,
         page=page,
         page_size=PAGE,

@@ -11,12 +11,12 @@ from sqlalchemy import select
 from auth import accounts, bulk_grants, members, roles, sessions, users
 from auth.errors import NotAllowed, UnknownRole
 from auth.holdings import find_holder
-from auth.invitations import label_of
 from auth.links import links_of
 from auth.members import LOCAL, SORTS, STATES, Filter
 from auth.models import Grant, Group, User
 from auth.permissions import AccessPermission, can, requires
 from auth.providers.registry import list_configs
+from auth.role_holders import label_of
 from saas.admin.member_forms import GrantForm, NameForm
 from saas.admin.member_import_views import import_members
 from saas.navigation import Entry
