@@ -12,6 +12,11 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from tenants.db import Base, TenantScoped, now, within_tenant
 
+PERSON, SERVICE = "person", "service"
+"""Kinds of users."""
+SERVICE_DOMAIN = "service.invalid"
+"""Of what service accounts have in the place of an address: no person's address is in it (RFC 2606, section 2)."""
+
 
 def _handle() -> str:
     return secrets.token_hex(32)
@@ -26,7 +31,10 @@ class User(TenantScoped, UserMixin, Base):  # type: ignore[misc]
         {"active", "fs_uniquifier", "email", "name", "locale", "timezone", "confirmed_at", "tf_primary_method"}
     )
 
+    kind: Mapped[str] = mapped_column(String(10), default="person", server_default="person")
+    """person, or service: a program's own account, which never signs in, see `auth/service_accounts.py`."""
     email: Mapped[str] = mapped_column(String(320))
+    """Of a service account, no address: unique, and nothing is ever sent there."""
     name: Mapped[str] = mapped_column(String(200))
     password: Mapped[str | None] = mapped_column(String(255))
     """Argon2id hash; None for a person who signs in through another source."""
@@ -209,9 +217,12 @@ class Invitation(TenantScoped, Base):
 
 
 class LoginSession(TenantScoped, Base):
-    """A signed-in browser. The cookie holds a secret of which only the hash is here; no row, no identity."""
+    """A signed-in browser or program. It holds a secret of which only the hash is here; no row, no identity."""
 
     __tablename__ = "login_sessions"
+
+    kind: Mapped[str] = mapped_column(String(10), default="browser", server_default="browser")
+    """browser, whose cookie holds the secret, or api: its access tokens name the row (`sid`)."""
 
     token_hash: Mapped[str] = mapped_column(String(64))
     user_id: Mapped[uuid.UUID]

@@ -43,7 +43,7 @@ class ProviderConfig(TenantScoped, Base):
     rehearsed_at: Mapped[datetime | None]
     """When a rehearsal last succeeded with the present settings; None of a web source: it is provisional."""
     admin_seen_at: Mapped[datetime | None]
-    """When an administrator last signed in through it with the present settings."""
+    """When an administrator first signed in through it with the present settings."""
     enforced_at: Mapped[datetime | None]
     """Since when the people of its proved domains sign in through it alone; None: they need not."""
     synced_at: Mapped[datetime | None]
@@ -94,6 +94,26 @@ class LinkedIdentity(TenantScoped, Base):
         UniqueConstraint("tenant_id", "provider_id", "subject"),
         UniqueConstraint("tenant_id", "user_id", "provider_id"),
         Index("ix_linked_identities_tenant_login", "tenant_id", "login"),
+    )
+
+
+class ProvisioningToken(TenantScoped, Base):
+    """What an identity provider shows to keep people and groups up to date by SCIM (RFC 7644)."""
+
+    __tablename__ = "provisioning_tokens"
+
+    provider_id: Mapped[uuid.UUID]
+    token_hash: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    created_by: Mapped[uuid.UUID | None]
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    """Written at most once a minute."""
+
+    __table_args__ = (
+        within_tenant("provider_id", "providers", ondelete="CASCADE"),
+        UniqueConstraint("tenant_id", "token_hash"),
+        Index("ix_provisioning_tokens_tenant_provider", "tenant_id", "provider_id"),
     )
 
 

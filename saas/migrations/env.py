@@ -3,14 +3,21 @@
 from alembic import context
 
 import auth.audit_models
+import auth.client_models
 import auth.models
 import auth.providers.models
+import auth.scim.models
+import auth.token_models
 import saas.branding
+import saas.idempotency
 import saas.projects.models
 import tenants.models
 from tenants.db import Base
 
-FEATURES = (tenants.models, auth.models, auth.audit_models, auth.providers.models, saas.branding, saas.projects.models)
+FEATURES = (
+    tenants.models, auth.models, auth.audit_models, auth.providers.models, auth.token_models, auth.client_models,
+    auth.scim.models, saas.branding, saas.idempotency, saas.projects.models,
+)  # fmt: skip
 """Imported for their tables, which autogeneration compares with the database."""
 
 

@@ -1,0 +1,135 @@
+"""`Idempotency-Key`: a POST that is sent again, because its answer was lost, is answered again and not done again.
+
+After draft-ietf-httpapi-idempotency-key-header: the key belongs to its tenant and caller and is kept for a day.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import uuid_utils.compat as uuid7
+from cryptography.fernet import MultiFernet
+from flask import Response, current_app, g, request
+from sqlalchemy import Index, LargeBinary, String, UniqueConstraint, delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Mapped, mapped_column
+from werkzeug.exceptions import BadRequest, Conflict, UnprocessableEntity
+
+from auth.keys import box_of
+from tenants.db import Base, TenantScoped, now, within_tenant
+
+
+class IdempotencyKey(TenantScoped, Base):
+    """An answer that was given, to be given again."""
+
+    __tablename__ = "idempotency_keys"
+
+    user_id: Mapped[uuid.UUID]
+    key: Mapped[str] = mapped_column(String(255))
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    """Hash of method, address and body: the same key with another request is a mistake."""
+    status: Mapped[int]
+    headers: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+    __table_args__ = (
+        within_tenant("user_id", "users", ondelete="CASCADE"),
+        UniqueConstraint("tenant_id", "user_id", "key"),
+        Index("ix_idempotency_keys_tenant_created", "tenant_id", "created_at"),
+    )
+
+
+LONGEST_KEY = 255
+KEPT_FOR = timedelta(hours=24)
+_KEPT_HEADERS = ("Content-Type", "ETag", "Location")
+
+
+class OtherRequest(UnprocessableEntity):
+    """The key was used before, with another request."""
+
+    problem = "idempotency-key-reused"
+    description = "This Idempotency-Key was used for another request; each request needs its own."
+
+
+class UnderWay(Conflict):
+    """A request with the key has not come to its end, or was interrupted."""
+
+    problem = "idempotency-key-in-use"
+    description = (
+        "A request with this Idempotency-Key is under way, or was interrupted: look what it did, then use another key."
+    )
+
+
+def once(work: Callable[[], Response]) -> Response:
+    """Do the work of the request, unless the same caller has had it done under the same key: then answer the same.
+
+    Only what succeeded is kept, in the transaction of the work. Raises BadRequest, OtherRequest, UnderWay.
+    """
+    key = request.headers.get("Idempotency-Key")
+    if key is None or request.method != "POST" or not g.identity.is_authenticated:
+        return work()
+    if not 1 <= len(key) <= LONGEST_KEY or not key.isascii() or not key.isprintable():
+        raise BadRequest(f"An Idempotency-Key has 1 to {LONGEST_KEY} printable characters.")
+    known = _find(key)
+    if known is not None:
+        return _again(known)
+    row = _take(key)
+    if row is None:  # a twin of this request was quicker, and has come to its end by now
+        known = _find(key)
+        if known is None:
+            raise UnderWay
+        return _again(known)
+    response = work()
+    row.status = response.status_code
+    row.headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
+    row.body = _box(row.id).encrypt(response.get_data())
+    return response
+
+
+def _find(key: str) -> IdempotencyKey | None:
+    wanted = select(IdempotencyKey).where(
+        IdempotencyKey.user_id == g.identity.user_id,
+        IdempotencyKey.key == key,
+        IdempotencyKey.created_at > now() - KEPT_FOR,
+    )
+    row: IdempotencyKey | None = g.db.scalar(wanted)
+    return row
+
+
+def _take(key: str) -> IdempotencyKey | None:
+    row = IdempotencyKey(
+        id=uuid7.uuid7(), user_id=g.identity.user_id, key=key, fingerprint=_fingerprint(), status=0, body=b""
+    )
+    g.db.execute(
+        delete(IdempotencyKey).where(
+            IdempotencyKey.user_id == g.identity.user_id, IdempotencyKey.created_at <= now() - KEPT_FOR
+        )
+    )
+    try:
+        with g.db.begin_nested():
+            g.db.add(row)  # waits while a twin is under way
+    except IntegrityError:
+        return None
+    return row
+
+
+def _again(known: IdempotencyKey) -> Response:
+    if known.fingerprint != _fingerprint():
+        raise OtherRequest
+    if not known.status:
+        raise UnderWay
+    # Encrypted, for an answer can hold what is shown once.
+    return Response(_box(known.id).decrypt(known.body), known.status, known.headers)
+
+
+def _fingerprint() -> str:
+    said = (request.method.encode(), request.full_path.encode(), request.get_data())
+    return hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in said)).hexdigest()
+
+
+def _box(row_id: uuid.UUID) -> MultiFernet:
+    settings = current_app.extensions["tenants"].settings
+    return box_of(settings.encryption_keys, g.tenant.id, row_id)
