@@ -13,86 +13,19 @@ from typing import Any, NamedTuple, Protocol
 import structlog
 import uuid_utils.compat as uuid7
 from flask import g, has_request_context, request
-from flask_babel import lazy_gettext as _
-from flask_babel.speaklater import LazyString
 from sqlalchemy import insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from auth import audit_chain
+from auth.audit_kinds import KINDS as KINDS
 from auth.audit_models import AuditEvent
 from auth.audit_signing import sign_event
-from auth.models import Group, Role, User
+from auth.models import SERVICE_DOMAIN, Group, Role, User
 from auth.providers.models import MailDomain, ProviderConfig
 from tenants.context import afterwards
 from tenants.db import now
 
 log = structlog.get_logger()
-
-KINDS: Mapping[str, LazyString] = {
-    "access denied": _("Access denied"),
-    "account created": _("Account created"),
-    "account changed": _("Account changed"),
-    "account deactivated": _("Account deactivated"),
-    "account reactivated": _("Account reactivated"),
-    "account removed": _("Account removed"),
-    "account connected": _("Account connected with a source"),
-    "account disconnected": _("Account disconnected from a source"),
-    "audit log exported": _("Audit log exported"),
-    "audit log kept": _("Time for which the audit log is kept changed"),
-    "audit log shortened": _("What the audit log keeps no longer was removed"),
-    "branding changed": _("Name or look of the workspace changed"),
-    "break-glass sign-in": _("Signed in by the emergency way"),
-    "default role changed": _("Role of new members changed"),
-    "directory not synchronised": _("Directory not synchronised"),
-    "directory synchronised": _("Directory synchronised"),
-    "domain added": _("Domain added"),
-    "domain lapsed": _("Domain lapsed"),
-    "domain proved": _("Domain proved"),
-    "domain removed": _("Domain removed"),
-    "domain vouched": _("Domain vouched for by an operator"),
-    "domain warning": _("A domain's record is missing"),
-    "group changed": _("Group changed"),
-    "group created": _("Group created"),
-    "group deleted": _("Group deleted"),
-    "group joined": _("Member put into a group"),
-    "group left": _("Member taken out of a group"),
-    "group mapped": _("Group of a source gives a role"),
-    "group unmapped": _("Group of a source gives a role no more"),
-    "invitation accepted": _("Invitation accepted"),
-    "invitation revoked": _("Invitation revoked"),
-    "invitation sent": _("Invitation sent"),
-    "members imported": _("Members imported"),
-    "passkey added": _("Passkey added"),
-    "passkey removed": _("Passkey removed"),
-    "password changed": _("Password changed"),
-    "password reset": _("Password set by a mailed link"),
-    "policy changed": _("Rules of signing in changed"),
-    "provider added": _("Source added"),
-    "provider changed": _("Source changed"),
-    "provider disabled": _("Source switched off"),
-    "provider enabled": _("Source switched on"),
-    "provider removed": _("Source removed"),
-    "role changed": _("Role changed"),
-    "role created": _("Role created"),
-    "role deleted": _("Role deleted"),
-    "role given": _("Role given"),
-    "role taken": _("Role taken"),
-    "second factor changed": _("Second factor changed"),
-    "second factor reset": _("Second factor reset"),
-    "sessions ended": _("Sessions ended"),
-    "sign-in enforced": _("A source is enforced"),
-    "sign-in failed": _("Sign-in failed"),
-    "sign-in no longer enforced": _("A source is no longer enforced"),
-    "sign-in refused": _("Sign-in refused"),
-    "sign-in refused, enforced elsewhere": _("Sign-in refused: another source is enforced"),
-    "sign-in rehearsed": _("Sign-in rehearsed"),
-    "signed in": _("Signed in"),
-    "signed out": _("Signed out"),
-    "signed out by the source": _("Signed out by the source"),
-    "single sign-on failed": _("Signing in at a source failed"),
-    "single sign-on refused": _("Signed in at a source, and refused here"),
-}
-"""What can happen, by its name for programs, in words for people."""
 
 _SEALED_EVERY = 32
 _SEALED_BY_REQUEST = 200
@@ -112,6 +45,7 @@ class Caller(Protocol):
 
     user_id: uuid.UUID | None
     email: str
+    name: str
 
 
 Actor = Party | User | Caller
@@ -205,7 +139,7 @@ def party_of(thing: Actor | Target) -> Party:
         case Party():
             return thing
         case User():
-            return Party("user", thing.id, thing.email)
+            return _user_party(thing.id, thing.email, thing.name)
         case ProviderConfig():
             return Party("provider", thing.id, thing.name)
         case MailDomain():
@@ -213,7 +147,7 @@ def party_of(thing: Actor | Target) -> Party:
         case Group() | Role():
             return Party("group" if isinstance(thing, Group) else "role", thing.id, thing.name)
         case _:
-            return Party("user", thing.user_id, thing.email)
+            return _user_party(thing.user_id, thing.email, thing.name)
 
 
 def search(
@@ -250,7 +184,8 @@ def search(
 def _seal() -> None:
     try:
         audit_chain.seal(_SEALED_BY_REQUEST)
-    except SQLAlchemyError:  # it is left to the next one, or the timer: the request has nothing to do with it
+    # It is left to the next one, or the timer: the request has nothing to do with it, nor with rows changed by hand.
+    except (SQLAlchemyError, ValueError, TypeError):
         log.exception("the audit log was not sealed")
         g.db.rollback()
 
@@ -263,8 +198,15 @@ def _caller() -> Party:
         return Party("operator", None, "command line")
     identity = g.get("identity")
     if identity is not None and identity.is_authenticated:
-        return Party("user", identity.user_id, identity.email)
+        return _user_party(identity.user_id, identity.email, identity.name)
     return NOBODY
+
+
+def _user_party(user_id: uuid.UUID | None, email: str, name: str) -> Party:
+    """A person is named by their address; a service account, which has none, by its name."""
+    if email.endswith(f"@{SERVICE_DOMAIN}"):
+        return Party("service", user_id, name)
+    return Party("user", user_id, email)
 
 
 def _whence() -> dict[str, str]:

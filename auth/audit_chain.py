@@ -6,8 +6,9 @@ events. Each seal ends with a checkpoint, signed as well.
 
 Whoever can write to the database, and to nothing else, can change, remove, insert or reorder nothing that is sealed
 without its being found by `auth/audit_verification.py`. What they can do is to go back: cut the log off at an earlier
-checkpoint, later checkpoints and all. A checkpoint that was kept elsewhere tells of that; every one goes to the logs,
-and `audit checkpoint` prints the last. What is not sealed yet can be removed.
+checkpoint, later checkpoints and all, and have what stood after it sealed anew, without some of it. A checkpoint that
+was kept elsewhere tells of that; every one goes to the logs, and `audit checkpoint` prints the last. What is not sealed
+yet can be removed, and what was removed when its time was over be put back, at the end.
 """
 
 import hashlib

@@ -103,5 +103,8 @@ def _named(seq: int | None) -> str:
     """What stands at that place, if something does."""
     if seq is None:
         return ""
-    event = g.db.scalar(select(AuditEvent).where(AuditEvent.seq == seq))
+    try:
+        event = g.db.scalar(select(AuditEvent).where(AuditEvent.seq == seq))
+    except (ValueError, TypeError):  # what stands there has values that are none
+        return ""
     return f" (there is now “{event.kind}” of {event.at.isoformat()}, {event.id})" if event is not None else ""

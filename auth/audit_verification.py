@@ -14,6 +14,8 @@ from auth.audit_signing import BEGINNING, COLUMNS, is_genuine, is_known_signed, 
 
 _AT_ONCE = 1000
 _SHOWN_EVERY = 10_000
+_UNREADABLE = (ValueError, TypeError)
+"""What is raised for values that are none of their columns' types: SQLite keeps them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +91,30 @@ class _Walk:
         self._previous, self._last = 0, BEGINNING
 
     def go(self, known: Known | None, upto: int | None) -> None:
-        points = list(g.db.scalars(select(AuditCheckpoint).order_by(AuditCheckpoint.seq)))
+        points = _points()
         signed = self._signed(points)
         self.begins = max((point.seq for point in points if point.begins), default=0)
         self._good = self._previous = self.begins
         self._good_hash = self._last = next(iter(signed.get(self.begins, {BEGINNING})))
         if known is not None and known.seq == self.begins and known.hash != self._last:
             raise _Fault(f"the checkpoint at event {known.seq} is not the one that was kept elsewhere", known.seq)
-        # Closed in any case: a cursor at the server that is left open outlives the transaction.
-        with _sealed() as rows:
-            for row in rows:
-                self._step(row, signed, known)
-                if upto is not None and self._good >= upto:
-                    return
-        self._finish(max(signed, default=0), known)
+        if not self._vouch(signed, known, upto):
+            self._finish(max(signed, default=0), known)
+
+    def _vouch(self, signed: Mapping[int, set[str]], known: Known | None, upto: int | None) -> bool:
+        """Look at each event; True when as many are vouched for as were asked about."""
+        for at_once in (_AT_ONCE, 1):
+            try:
+                # Closed in any case: a cursor at the server that is left open outlives the transaction.
+                with _sealed(self._previous if self.count else None, at_once) as rows:
+                    for row in rows:
+                        self._step(row, signed, known)
+                        if upto is not None and self._good >= upto:
+                            return True
+            except _UNREADABLE:
+                continue  # once more, from there, one by one: to name it
+            return False
+        raise _Fault(f"event {self._previous + 1} cannot be read: it was changed", self._previous + 1)
 
     def _signed(self, points: list[AuditCheckpoint]) -> Mapping[int, set[str]]:
         """The hashes that are signed for, by place."""
@@ -161,21 +173,33 @@ class _Walk:
             raise _Fault(f"event {first} and what follows is not signed for: it was cut short or chained anew", first)
 
 
-def _sealed() -> Result[Any]:
+def _points() -> list[AuditCheckpoint]:
+    try:
+        return list(g.db.scalars(select(AuditCheckpoint).order_by(AuditCheckpoint.seq)))
+    except _UNREADABLE:
+        raise _Fault("a checkpoint cannot be read: it was changed") from None
+
+
+def _sealed(after: int | None, at_once: int) -> Result[Any]:
     wanted = select(*COLUMNS, AuditEvent.seq, AuditEvent.hash).where(AuditEvent.seq.is_not(None))
-    return _in_parts(wanted.order_by(AuditEvent.seq))
+    if after is not None:
+        wanted = wanted.where(AuditEvent.seq > after)
+    return _in_parts(wanted.order_by(AuditEvent.seq), at_once)
 
 
 def _look_at_unsealed() -> int:
     count = 0
-    with _in_parts(select(*COLUMNS).where(AuditEvent.seq.is_(None)).order_by(AuditEvent.id)) as rows:
-        for row in rows:
-            if not is_genuine(said_by(row), row.signature):
-                raise _Fault(f"the event {row.id} of {row.at.isoformat()}, not sealed yet, was changed or put in")
-            count += 1
+    try:
+        with _in_parts(select(*COLUMNS).where(AuditEvent.seq.is_(None)).order_by(AuditEvent.id), _AT_ONCE) as rows:
+            for row in rows:
+                if not is_genuine(said_by(row), row.signature):
+                    raise _Fault(f"the event {row.id} of {row.at.isoformat()}, not sealed yet, was changed or put in")
+                count += 1
+    except _UNREADABLE:
+        raise _Fault("an event that is not sealed yet cannot be read: it was changed or put in") from None
     return count
 
 
-def _in_parts(wanted: Select[Any]) -> Result[Any]:
-    rows: Result[Any] = g.db.execute(wanted, execution_options={"yield_per": _AT_ONCE})
+def _in_parts(wanted: Select[Any], at_once: int) -> Result[Any]:
+    rows: Result[Any] = g.db.execute(wanted, execution_options={"yield_per": at_once})
     return rows

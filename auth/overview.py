@@ -8,7 +8,7 @@ from flask import g
 from sqlalchemy import and_, func, select
 
 from auth.audit_models import AuditEvent
-from auth.models import Grant, Group, Invitation, Role, User
+from auth.models import PERSON, Grant, Group, Invitation, Role, User
 from auth.providers.models import LinkedIdentity, ProviderConfig
 from auth.providers.registry import list_configs
 from tenants.db import now
@@ -55,7 +55,8 @@ def members_by_source() -> list[Source]:
         Source(config, *linked.get(config.id, (0, None)), failures=failed.get(config.id, 0))
         for config in list_configs()
     ]
-    alone = select(func.count()).select_from(User).where(User.active, User.id.not_in(select(LinkedIdentity.user_id)))
+    alone = select(func.count()).select_from(User).where(User.active, User.kind == PERSON)
+    alone = alone.where(User.id.not_in(select(LinkedIdentity.user_id)))
     return [*found, Source(None, g.db.scalar(alone) or 0, None, failed.get(None, 0))]
 
 
@@ -63,7 +64,9 @@ def sign_ins_by_day() -> list[tuple[date, int]]:
     """How often people have signed in on each of the last days, today last; days are those of UTC."""
     today = now().date()
     first = today - timedelta(days=DAYS - 1)
-    day = func.date(AuditEvent.at)
+    # PostgreSQL takes the day in the connection's time zone; SQLite keeps UTC.
+    on_postgresql = g.db.get_bind().dialect.name == "postgresql"
+    day = func.date(func.timezone("UTC", AuditEvent.at) if on_postgresql else AuditEvent.at)
     rows = g.db.execute(
         select(day, func.count())
         .where(AuditEvent.kind == "signed in", AuditEvent.at >= now() - timedelta(days=DAYS))

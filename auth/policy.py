@@ -16,7 +16,7 @@ _Role = Annotated[str, Field(min_length=1, max_length=80)]
 class Policy(BaseModel):
     """The rules. What is left out is as the installation has it, which no workspace can loosen."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     methods: tuple[Literal["password", "passkey"], ...] = ("passkey", "password")
     """How people with an account here prove who they are; those of a directory or provider do it there."""
@@ -30,6 +30,8 @@ class Policy(BaseModel):
     """Hours until a login session ends, remembered or not."""
     idle_minutes: int | None = Field(default=None, ge=5, le=60 * 24 * 90)
     """Minutes without a click after which it ends."""
+    longest_token_days: int | None = Field(default=None, ge=1, le=3650)
+    """Days after which a personal token ends at the latest; without it, one may be made without an end."""
     networks: tuple[str, ...] = Field(default=(), max_length=50)
     """Networks (CIDR) from which people are served; none: from anywhere."""
 
@@ -41,7 +43,7 @@ class Policy(BaseModel):
     @field_validator("networks")
     @classmethod
     def _networks(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(str(ipaddress.ip_network(value.strip(), strict=False)) for value in values))
+        return tuple(dict.fromkeys(str(_network(value.strip())) for value in values))
 
     def admits(self, address: str) -> bool:
         """Whether people are served at that address."""
@@ -60,6 +62,14 @@ class Policy(BaseModel):
         if self.second_factor == "roles":
             return not set(self.second_factor_roles).isdisjoint(roles)
         return self.second_factor == "all"
+
+
+def _network(written: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """The network; of IPv4 addresses that are written as IPv6, the one of IPv4: callers are looked at as that."""
+    network = ipaddress.ip_network(written, strict=False)
+    if isinstance(network, ipaddress.IPv6Network) and (inner := network.network_address.ipv4_mapped) is not None:
+        return ipaddress.ip_network((inner, network.prefixlen - 96))
+    return network
 
 
 DEFAULT = Policy()

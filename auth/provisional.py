@@ -2,6 +2,12 @@
 
 What the source was set to before is kept meanwhile, encrypted like its secret, with the tenant, where every request
 reads it anyway: nothing is asked for that, and whoever comes when the time is up has it undone first.
+
+Settings and secret go back, and nothing else: not the domains that came with the same change. That closes nobody's
+last way in: the change was taken only because some administrator gets in without the source, its new domains in force
+(`provider_changes.change_provider`), and each later one while it is on trial the same (`ways_in`, to which what is
+`pending` is no way in); so whether the source answers by its new settings or by its former ones matters to none of
+these ways. A directory's domains are asked beside an account's own password, never in its place (`auth/routing.py`).
 """
 
 import json
@@ -67,12 +73,18 @@ def begin(config: ProviderConfig, former: Former) -> None:
 def is_proved_by(config: ProviderConfig, proved_at: int) -> bool:
     """Whether settings wait for a proof, and one of that moment (seconds since 1970) is of these settings."""
     entry = _entries().get(str(config.id))
-    return entry is not None and proved_at >= int(datetime.fromisoformat(entry["since"]).timestamp())
+    return entry is not None and _is_since(entry, proved_at)
 
 
-def end(config: ProviderConfig) -> None:
-    """Let the present settings stay: an administrator has signed in by them, or they are of no consequence now."""
-    if str(config.id) in _entries():
+def end(config: ProviderConfig, *, proved_at: int | None = None) -> None:
+    """Let the present settings stay: an administrator has signed in by them, or they are of no consequence now.
+
+    With `proved_at` only if they have not been changed again since that moment, be it while this was waited for.
+    """
+    if str(config.id) not in _entries():
+        return
+    entry = tenant_settings.lock().settings.get(_KEY, {}).get(str(config.id))
+    if entry is not None and (proved_at is None or _is_since(entry, proved_at)):
         _drop(str(config.id))
 
 
@@ -98,7 +110,7 @@ def go_back(config: ProviderConfig, *, actor: audit.Actor | None = None) -> bool
 
 def settle() -> None:
     """Undo what nobody has proved in time. A before_request hook; at the command line, before the command."""
-    if "tenant" not in g or not _overdue():
+    if "tenant" not in g or not _overdue(_entries()):
         return
     if not has_request_context():
         _settle()
@@ -111,8 +123,9 @@ def settle() -> None:
 
 
 def _settle() -> None:
-    tenant_settings.lock()
-    for name in _overdue():
+    # As it is behind the lock: whoever was waited for may have undone it, or given the source other settings.
+    kept = tenant_settings.lock().settings.get(_KEY, {})
+    for name in _overdue(kept):
         config = g.db.find(ProviderConfig, uuid.UUID(name))
         if config is None:
             _drop(name)
@@ -120,9 +133,13 @@ def _settle() -> None:
         go_back(config, actor=audit.SYSTEM)
 
 
-def _overdue() -> list[str]:
+def _overdue(entries: Mapping[str, Any]) -> list[str]:
     moment = now()
-    return [name for name, entry in _entries().items() if datetime.fromisoformat(entry["until"]) <= moment]
+    return [name for name, entry in entries.items() if datetime.fromisoformat(entry["until"]) <= moment]
+
+
+def _is_since(entry: Mapping[str, Any], moment: int) -> bool:
+    return moment >= int(datetime.fromisoformat(entry["since"]).timestamp())
 
 
 def _drop(name: str) -> None:

@@ -1,6 +1,6 @@
 """Sign-ins that fail or are refused, recorded for administrators."""
 
-from flask import g
+from flask import g, request
 
 from auth import audit
 from auth.audit_bounds import is_worth_recording
@@ -25,6 +25,16 @@ def note_refusal(whom: User | audit.Party, reason: str) -> None:
     if is_worth_recording(g.tenant.id, "sign-in refused", party.id or party.name.casefold()):
         actor = whom if isinstance(whom, User) else audit.NOBODY
         audit.record("sign-in refused", party, details={"reason": reason}, actor=actor, survives=True)
+
+
+def note_passkey_failure(user: User | None, step: str, reason: str) -> None:
+    """Record that a passkey did not prove anybody, or not that user. Of those who try again and again, the first times.
+
+    Passkeys are not counted by account, for nobody can guess one: the limit here is all that keeps the log small.
+    """
+    party = audit.party_of(user) if user is not None else typed("")
+    if is_worth_recording(g.tenant.id, "passkey failed", party.id or request.remote_addr):
+        audit.record("sign-in failed", party, details={"step": step, "reason": reason}, survives=True)
 
 
 def note_failure(login: str, reason: str) -> None:

@@ -19,7 +19,7 @@ def note_administrator(user: User, proved: FirstFactor) -> None:
     config = g.db.find(ProviderConfig, uuid.UUID(proved.provider)) if proved.provider != DatabaseProvider.id else None
     if config is None:
         return
-    is_first, is_proof = config.is_web and config.admin_seen_at is None, provisional.is_proved_by(config, proved.at)
+    is_first, is_proof = config.admin_seen_at is None, provisional.is_proved_by(config, proved.at)
     if not is_first and not is_proof:
         return
     snapshot = snapshot_of(user.id)
@@ -28,4 +28,4 @@ def note_administrator(user: User, proved: FirstFactor) -> None:
     if is_first:
         config.admin_seen_at = now()
     if is_proof:
-        provisional.end(config)
+        provisional.end(config, proved_at=proved.at)

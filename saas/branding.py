@@ -17,17 +17,18 @@ from auth import audit, tenant_settings
 from auth.errors import NotAllowed
 from auth.identity import Identity
 from auth.permissions import AccessPermission, public
+from saas import pictures
 from tenants.db import Base, TenantScoped
 
 KEY = "branding"
 LONGEST_NAME = 80
 LARGEST_LOGO = 100_000
 """Bytes."""
+MOST_PIXELS = 2000
+"""Of a logo, in either direction."""
 LEAST_CONTRAST = 4.5
 """Of white text on the colour (WCAG 2.2, 1.4.3)."""
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
-# No SVG: it can hold scripts.
-_TYPES = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"RIFF", "image/webp"))
 
 bp = Blueprint("branding", __name__, url_prefix="/branding")
 
@@ -67,7 +68,10 @@ def logo() -> ResponseReturnValue:
     found: Logo | None = g.db.scalar(select(Logo))
     if found is None:
         abort(404)
-    return _keepable(Response(found.data, content_type=found.content_type))
+    answer = _keepable(Response(found.data, content_type=found.content_type))
+    # Opened by itself, and whatever else its bytes may be, it is a picture that does nothing.
+    answer.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'; sandbox"
+    return answer
 
 
 def look() -> dict[str, str]:
@@ -90,6 +94,8 @@ def change_branding(
     name, accent = " ".join(name.split()), accent.strip().lower()
     if not 1 <= len(name) <= LONGEST_NAME:
         raise InvalidBranding("name", _("A name has 1 to %(most)s characters.", most=LONGEST_NAME))
+    if not name.isprintable():  # what turns the direction of a text, say, would make one workspace look like another
+        raise InvalidBranding("name", _("A name has letters, digits, signs and spaces only."))
     _check_accent(accent)
     content_type = _type_of(logo) if logo is not None else ""
     row = tenant_settings.lock()
@@ -134,10 +140,12 @@ def _check_accent(accent: str) -> None:
 def _type_of(logo: bytes) -> str:
     if len(logo) > LARGEST_LOGO:
         raise InvalidBranding("logo", _("A logo has %(most)s kB at most.", most=LARGEST_LOGO // 1000))
-    for beginning, content_type in _TYPES:
-        if logo.startswith(beginning) and (content_type != "image/webp" or logo[8:12] == b"WEBP"):
-            return content_type
-    raise InvalidBranding("logo", _("A logo is a picture as PNG, JPEG or WebP."))
+    picture = pictures.read(logo)
+    if picture is None:
+        raise InvalidBranding("logo", _("A logo is a picture as PNG, JPEG or WebP."))
+    if max(picture.width, picture.height) > MOST_PIXELS:
+        raise InvalidBranding("logo", _("A logo has %(most)s × %(most)s pixels at most.", most=MOST_PIXELS))
+    return picture.content_type
 
 
 def _parts(accent: str) -> tuple[int, ...]:

@@ -34,7 +34,7 @@ def as_json_lines(app: Flask, tenant: Tenant, wanted: Filter) -> Iterator[str]:
     """One JSON object a line, as the API gives it."""
 
     def write(events: Sequence[AuditEvent]) -> str:
-        return "".join(json.dumps(as_json(event), ensure_ascii=False) + "\n" for event in events)
+        return "".join(as_json(event).model_dump_json() + "\n" for event in events)
 
     yield from _pages(app, tenant, wanted, write)
 

@@ -1,4 +1,4 @@
-"""What is looked for in the audit log, as the page, its exports and the API take it from a request."""
+"""What is looked for in the audit log, as the page and its exports take it from a request."""
 
 import uuid
 from collections.abc import Sequence
@@ -11,7 +11,6 @@ from flask_babel import to_utc
 
 from auth import audit
 from auth.audit_models import AuditEvent
-from saas.api import InvalidFields
 
 LONGEST_WHO = 320
 
@@ -42,18 +41,10 @@ def of_page() -> Filter:
     last = _day("until")
     return Filter(
         kinds=tuple(kind for kind in request.args.getlist("kind") if kind in audit.KINDS),
-        party=_party(),
+        party=party(request.args.get("who", "").strip()[:LONGEST_WHO]),
         since=_begin(_day("since")),
         until=_begin(last + timedelta(days=1) if last else None),
     )
-
-
-def of_api() -> Filter:
-    """What a program has asked for. Answers 422 for what cannot be."""
-    kinds = tuple(request.args.getlist("kind"))
-    if unknown := [kind for kind in kinds if kind not in audit.KINDS]:
-        raise InvalidFields([{"field": "kind", "message": f"there is no kind '{unknown[0][:100]}'"}])
-    return Filter(kinds, _party(), _moment("since"), _moment("until"))
 
 
 def chosen_days() -> tuple[date | None, date | None]:
@@ -61,8 +52,8 @@ def chosen_days() -> tuple[date | None, date | None]:
     return _day("since"), _day("until")
 
 
-def _party() -> uuid.UUID | str | None:
-    who = request.args.get("who", "").strip()[:LONGEST_WHO]
+def party(who: str) -> uuid.UUID | str | None:
+    """Whom `who` means: an id, or a part of a name; None for nobody in particular."""
     try:
         return uuid.UUID(who)
     except ValueError:
@@ -83,17 +74,3 @@ def _begin(day: date | None) -> datetime | None:
     # Flask-Babel's zones may be pytz's, which are wrong by minutes when they are given to a datetime as they are.
     begin: datetime = to_utc(datetime.combine(day, time()))
     return begin.replace(tzinfo=UTC)
-
-
-def _moment(name: str) -> datetime | None:
-    given = request.args.get(name)
-    if not given:
-        return None
-    try:
-        found = datetime.fromisoformat(given)
-        if found.tzinfo is None or not 1970 <= found.year <= 9000:
-            raise ValueError
-    except ValueError:
-        message = "must be a time with its zone, for example 2030-01-31T12:00:00Z"
-        raise InvalidFields([{"field": name, "message": message}]) from None
-    return found

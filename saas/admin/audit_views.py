@@ -5,11 +5,15 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, g, render_template, request
+from flask import Blueprint, Flask, Response, current_app, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
 from flask_babel import lazy_gettext
+from wtforms import IntegerField
+from wtforms.validators import InputRequired, NumberRange
 
-from auth import audit
+from auth import audit, audit_retention
+from auth.forms import PageForm
 from auth.permissions import AccessPermission, can, requires
 from saas.admin import audit_export, audit_filters, audit_words
 from saas.admin.audit_filters import Filter
@@ -48,7 +52,31 @@ def list_events() -> ResponseReturnValue:
         whose=audit_words.name_of_party(wanted.party, found) if isinstance(wanted.party, uuid.UUID) else "",
         kinds=sorted(audit.KINDS.items(), key=lambda item: str(item[1]).casefold()),
         actors=audit_words.ACTORS,
+        may_shorten=can(AccessPermission.WORKSPACE_MANAGE),
+        days=audit_retention.kept_for(),
     )
+
+
+class RetentionForm(PageForm):
+    """For how long events are kept."""
+
+    days = IntegerField(
+        lazy_gettext("Days that events are kept"),
+        validators=[InputRequired(), NumberRange(audit_retention.SHORTEST, audit_retention.LONGEST)],
+    )
+
+
+@bp.route("/retention", methods=["GET", "POST"])
+@requires(AccessPermission.WORKSPACE_MANAGE)
+def retention() -> ResponseReturnValue:
+    """Choose for how long events are kept; what is removed leaves a signed checkpoint."""
+    form = RetentionForm(data={"days": audit_retention.kept_for()})
+    if form.validate_on_submit():
+        audit_retention.keep_for(form.days.data or 0, actor=g.identity)
+        flash(_("Saved."), "success")
+        return redirect(url_for("audit.retention"))
+    page = render_template("admin/retention.html", form=form)
+    return page, 422 if form.is_submitted() else 200
 
 
 @bp.get("/export.csv")

@@ -17,6 +17,9 @@ from auth.audit_models import AuditEvent
 from auth.providers.registry import list_configs
 
 NAMES: Mapping[str, LazyString] = {
+    "at_once": lazy_gettext("Former ones void at once"),
+    "by": lazy_gettext("By"),
+    "client": lazy_gettext("Client id"),
     "days": lazy_gettext("Days"),
     "domains": lazy_gettext("Domains"),
     "email": lazy_gettext("E-mail address"),
@@ -29,16 +32,20 @@ NAMES: Mapping[str, LazyString] = {
     "method": lazy_gettext("Method"),
     "methods": lazy_gettext("Methods"),
     "name": lazy_gettext("Name"),
+    "origins": lazy_gettext("Origins"),
     "people": lazy_gettext("People"),
     "permission": lazy_gettext("Permission"),
     "permissions": lazy_gettext("Permissions"),
     "reason": lazy_gettext("Reason"),
+    "redirect_uris": lazy_gettext("Returns to"),
     "role": lazy_gettext("Role"),
+    "scopes": lazy_gettext("Scopes"),
     "secret": lazy_gettext("Secret"),
     "sessions": lazy_gettext("Sessions"),
     "source": lazy_gettext("Source"),
     "step": lazy_gettext("Step"),
     "subject": lazy_gettext("Known there as"),
+    "tokens": lazy_gettext("Tokens"),
     "until": lazy_gettext("Until"),
 }
 """Names of details; another one is shown as it is."""
@@ -47,12 +54,13 @@ ACTORS: Mapping[str, LazyString] = {
     "nobody": lazy_gettext("Somebody who is not signed in"),
     "operator": lazy_gettext("Operator"),
     "provider": lazy_gettext("Source"),
+    "service": lazy_gettext("Service account"),
     "system": lazy_gettext("The system"),
     "user": lazy_gettext("Member"),
 }
 """Kinds of actors."""
 
-_LISTS = frozenset({"domains", "groups", "methods", "permissions", "roles"})
+_LISTS = frozenset({"domains", "groups", "methods", "permissions", "redirect_uris", "roles", "scopes"})
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:\+\d\d:\d\d|Z)")
 
 

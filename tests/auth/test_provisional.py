@@ -73,6 +73,7 @@ def setting(app: Flask, workspace: Workspace, config_id: uuid.UUID, name: str) -
 def link(app: Flask, workspace: Workspace, person: Person, config_id: uuid.UUID) -> None:
     with inside(app, workspace) as session:
         session.add(LinkedIdentity(user_id=person.id, provider_id=config_id, subject=f"s {person.id}"))
+        session.get_one(ProviderConfig, (workspace.tenant.id, config_id)).admin_seen_at = now()
 
 
 def forget_passwords(app: Flask, workspace: Workspace, *roles: str) -> None:

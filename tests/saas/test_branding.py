@@ -14,7 +14,7 @@ from tests.factories import Workspace
 from tests.visitor import Visitor, sign_in
 
 PAGE, API = "/admin/workspace/", "/api/v1/workspace"
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (64).to_bytes(4) + (32).to_bytes(4) + bytes(100)
 BLUE = "#0b5cad"
 
 
