@@ -12,7 +12,18 @@ from flask import g
 from flask_babel import gettext as _
 from sqlalchemy import delete
 
-from auth import audit, enforcement, invitation_links, links, passwords, policy, provisioning, roles, users
+from auth import (
+    audit,
+    enforcement,
+    invitation_links,
+    links,
+    passwords,
+    policy,
+    provisioning,
+    roles,
+    tenant_settings,
+    users,
+)
 from auth.errors import InvitationVoid, NotAllowed
 from auth.identity import Identity, snapshot_of
 from auth.mail import normal_domain
@@ -137,8 +148,13 @@ def _get(token: str) -> Invitation:
 
 
 def _use(invitation: Invitation) -> None:
-    # The nonce, too: it may be sent anew in this moment, and then another link counts.
-    own = (Invitation.id == invitation.id, Invitation.nonce == invitation.nonce)
+    tenant_settings.lock()  # first, as whoever deletes the role does: else each could wait for the other
+    # The nonce and the role, too: it may be sent anew, or with another role, in this moment: another link counts then.
+    own = (
+        Invitation.id == invitation.id,
+        Invitation.nonce == invitation.nonce,
+        Invitation.role_id == invitation.role_id,
+    )
     if not g.db.execute(delete(Invitation).where(*own)).rowcount:
         raise void()
 

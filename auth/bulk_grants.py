@@ -8,11 +8,10 @@ from flask import g
 from flask_babel import gettext as _
 from sqlalchemy import insert, select
 
-from auth import audit, guards
+from auth import audit, guards, tenant_settings
 from auth.errors import NotAllowed
 from auth.identity import Identity
 from auth.models import Grant, Role, User
-from tenants.db import now
 
 MOST_AT_ONCE = 1000
 ORIGIN = "manual"
@@ -33,9 +32,10 @@ def give_to_many(
     guards.check_may_give(actor, role, expires_at=expires_at)
     if len(users) > MOST_AT_ONCE:
         raise NotAllowed(_("At most %(most)s people are given a role at once.", most=MOST_AT_ONCE))
-    if expires_at is not None and expires_at <= now():
-        raise NotAllowed(_("The end of the role has to be in the future."))
+    guards.check_end(expires_at)
+    tenant_settings.lock()  # or two could give the same one twice
     ids = [user.id for user in users]
+    guards.check_present(ids, role)
     held = select(Grant).where(
         Grant.user_id.in_(ids), Grant.role_id == role.id, Grant.object_type == "", Grant.origin == ORIGIN
     )

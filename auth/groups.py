@@ -10,19 +10,21 @@ from typing import Any
 
 from flask import g
 from flask_babel import gettext as _
-from sqlalchemy import delete, select
+from sqlalchemy import delete, exists, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from auth import audit, roles
+from auth import audit, roles, tenant_settings
 from auth.errors import NotAllowed
 from auth.identity import Identity
 from auth.models import Grant, Group, Membership, Role, User
 from auth.permissions import OWNER
 from auth.providers.ldap.names import dn_key, is_dn
 from auth.providers.models import ProviderConfig
+from auth.scim.models import ScimResource
 
 LONGEST_NAME = 200
 LONGEST_KEY = 1000
+_PROVISIONED = exists().where(ScimResource.tenant_id == Group.tenant_id, ScimResource.group_id == Group.id)
 
 
 def map_group(config: ProviderConfig, key: str, name: str, role_name: str, *, actor: Identity | None) -> Group:
@@ -35,9 +37,10 @@ def map_group(config: ProviderConfig, key: str, name: str, role_name: str, *, ac
     role = roles.get_role(role_name)
     if role.builtin and role.name == OWNER.name:
         raise NotAllowed(_("Who owns a workspace is said by its owners, not by a group of a directory."))
+    tenant_settings.lock()  # or two could make the same one at once
     group: Group | None = g.db.scalar(select(Group).where(Group.origin == config.origin, Group.external_key == key))
     if group is None:
-        group = Group(name=_unused_name(config.origin, name), origin=config.origin, external_key=key)
+        group = Group(name=unused_name(config.origin, name), origin=config.origin, external_key=key)
         g.db.add(group)
         g.db.flush()  # the grant refers to its id
     roles.grant_to_group(group, role, actor=actor, origin=config.origin, reason=f"group of {config.label}"[:255])
@@ -57,8 +60,9 @@ def unmap_group(config: ProviderConfig, name: str, role_name: str, *, actor: Ide
             if revoked := roles.revoke_from_group(group, role, actor=actor, origin=config.origin):
                 removed += revoked
                 audit.record("group unmapped", config, details={"group": group.name, "role": role.name}, actor=actor)
-            if not g.db.scalar(select(Grant.id).where(Grant.group_id == group.id).limit(1)):
-                g.db.execute(delete(Group).where(Group.id == group.id))
+            granted = g.db.scalar(select(Grant.id).where(Grant.group_id == group.id).limit(1))
+            if granted is None:  # nothing is left that it means, unless the source itself keeps it here
+                g.db.execute(delete(Group).where(Group.id == group.id, ~_PROVISIONED))
     return removed
 
 
@@ -101,8 +105,11 @@ def matching(groups: Iterable[Group], keys: Collection[str]) -> set[uuid.UUID]:
 
 
 def set_memberships(config: ProviderConfig, user: User, keys: Collection[str]) -> None:
-    """Put the user into the source's groups of these keys, and out of its others; none of another origin."""
-    groups = mapped_groups(config)
+    """Put the user into the source's groups of these keys, and out of its others; none of another origin.
+
+    Of groups that it provisions it says elsewhere who is in them, see `auth/scim/teams.py`.
+    """
+    groups = g.db.scalars(select(Group).where(Group.origin == config.origin, ~_PROVISIONED)).all()
     wanted = matching(groups, keys)
     held = memberships_of([group.id for group in groups], [user.id]).get(user.id, set())
     add_memberships({user.id: wanted - held})
@@ -137,7 +144,8 @@ def drop_origin(origin: str) -> None:
     g.db.execute(delete(Group).where(Group.origin == origin))
 
 
-def _unused_name(origin: str, name: str) -> str:
+def unused_name(origin: str, name: str) -> str:
+    """The name, or one like it, that no group of that origin has."""
     taken = set(g.db.scalars(select(Group.name).where(Group.origin == origin)))
     wanted = name[:LONGEST_NAME]
     number = 2

@@ -6,19 +6,22 @@ keeps an active owner. The command line and the system act without an actor: the
 
 import uuid
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
 
 from flask import current_app, g
 from flask_babel import gettext as _
-from sqlalchemy import ColumnExpressionArgument, Select, or_, select
+from sqlalchemy import ColumnExpressionArgument, Select, func, or_, select
 
 from auth import enforcement
 from auth.errors import NotAllowed
 from auth.identity import Identity
-from auth.models import Grant, Membership, Role, User
+from auth.models import PERSON, Grant, Membership, Role, User
 from auth.permissions import OWNER, AccessPermission, BuiltinRole, Catalogue
 from tenants.db import now
 from tenants.models import TenantRow
+
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
+"""No time zone leads a moment before it out of the calendar, in which pages show it."""
 
 
 def catalogue() -> Catalogue:
@@ -44,6 +47,30 @@ def check_may_give(
     check_may_change(actor, role, on)
     if role.name == OWNER.name and role.builtin and expires_at is not None:
         raise NotAllowed(_("An owner is not appointed for a time: the workspace could be left without one."))
+
+
+def check_end(expires_at: datetime | None) -> None:
+    """Raise NotAllowed for an end of a role that has come already, or that `check_calendar` refuses."""
+    if expires_at is not None and expires_at <= now():
+        raise NotAllowed(_("The end of the role has to be in the future."))
+    check_calendar(expires_at)
+
+
+def check_calendar(expires_at: datetime | None) -> None:
+    """Raise NotAllowed for an end of a role that not every calendar shows."""
+    if expires_at is not None and expires_at >= _LATEST:
+        raise NotAllowed(_("That day is too far away."))
+
+
+def check_present(user_ids: Collection[uuid.UUID], role: Role | None = None) -> None:
+    """Raise NotAllowed if one of the users, or the role, was removed since it was looked up.
+
+    Whoever asks has locked the tenant's row, as does whoever removes them.
+    """
+    wanted = set(user_ids)
+    there = g.db.scalar(select(func.count(User.id)).where(User.id.in_(wanted)))
+    if there != len(wanted) or (role is not None and g.db.scalar(select(Role.id).where(Role.id == role.id)) is None):
+        raise NotAllowed(_("Somebody was removed, or the role was deleted, in this moment. Look at it again."))
 
 
 def check_holds_all_of(actor: Identity | None, users: Select[uuid.UUID]) -> None:
@@ -142,7 +169,8 @@ def _owners(*conditions: ColumnExpressionArgument[bool]) -> set[uuid.UUID]:
         .join(Role, (Role.tenant_id == Grant.tenant_id) & (Role.id == Grant.role_id))
         .where(*_owner_grant(), Grant.user_id.is_not(None))
     )
-    return set(g.db.scalars(select(User.id).where(*conditions, or_(User.id.in_(direct), User.id.in_(in_group)))))
+    people = select(User.id).where(User.kind == PERSON, *conditions)
+    return set(g.db.scalars(people.where(or_(User.id.in_(direct), User.id.in_(in_group)))))
 
 
 def _owner_grant() -> tuple[ColumnExpressionArgument[bool], ...]:

@@ -20,7 +20,7 @@ from sqlalchemy import Row, delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute
 
-from auth import audit, default_role, invitation_links, roles, throttle, users
+from auth import audit, default_role, guards, invitation_links, roles, throttle, users
 from auth.errors import InvalidAddresses, NotAllowed, Throttled
 from auth.identity import Identity
 from auth.mail import LONGEST_ADDRESS
@@ -104,8 +104,7 @@ def invite(
     users.check_may_manage(actor)
     role = roles.get_role(role_name) if role_name else default_role.required()
     roles.check_may_give(actor, role, expires_at=ends_at)
-    if ends_at is not None and ends_at <= now():
-        raise NotAllowed(_("The end of the role has to be in the future."))
+    guards.check_end(ends_at)
     if len(addresses) > MOST_AT_ONCE:
         raise NotAllowed(_("At most %(most)s people are invited at once.", most=MOST_AT_ONCE))
     emails = _usable(addresses)

@@ -18,9 +18,8 @@ from auth import audit, enforcement, guards, roles, tenant_settings
 from auth.errors import NotAllowed, UnsuitableName
 from auth.groups import LONGEST_NAME, add_memberships
 from auth.identity import Identity
-from auth.models import Grant, Group, Membership, Role, User
+from auth.models import PERSON, Grant, Group, Membership, Role, User
 from auth.permissions import OWNER
-from tenants.db import now
 
 ORIGIN = "manual"
 
@@ -70,8 +69,11 @@ def delete_group(group: Group, *, actor: Identity | None) -> None:
 def add_member(group: Group, user: User, *, actor: Identity | None) -> bool:
     """Put somebody into a group; gives back whether they were not in it before. Raises NotAllowed."""
     group = _changeable(group, actor)
+    if user.kind != PERSON:
+        raise NotAllowed(_("Service accounts are in no group: give them roles of their own."))
     if _is_member(group, user):
         return False
+    guards.check_present([user.id])
     add_memberships({user.id: [group.id]})
     audit.record("group joined", user, details=_named(group), actor=actor)
     return True
@@ -91,8 +93,8 @@ def remove_member(group: Group, user: User, *, actor: Identity | None) -> bool:
 def give_role(group: Group, role: Role, *, actor: Identity | None, expires_at: datetime | None = None) -> Grant:
     """Give the members of a group a role, until then if at all; given again, with another end. Raises NotAllowed."""
     group = _changeable(group, actor)
-    if expires_at is not None and expires_at <= now():
-        raise NotAllowed(_("The end of a role lies in the future."))
+    guards.check_end(expires_at)
+    guards.check_present([], role)
     return roles.grant_to_group(group, role, actor=actor, origin=ORIGIN, expires_at=expires_at)
 
 

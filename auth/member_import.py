@@ -15,7 +15,19 @@ from flask_babel import gettext as _
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-from auth import audit, bulk_grants, default_role, enforcement, guards, member_files, roles, throttle, users
+from auth import (
+    audit,
+    bulk_grants,
+    default_role,
+    denials,
+    enforcement,
+    guards,
+    member_files,
+    roles,
+    tenant_settings,
+    throttle,
+    users,
+)
 from auth.errors import InvalidImport, NotAllowed, Throttled
 from auth.identity import Identity
 from auth.member_files import Line
@@ -49,6 +61,8 @@ class Row:
     """The role that it gives."""
     new_name: str = ""
     """The name that it gives to whom there is already."""
+    denied: bool = False
+    """Whether it is wrong because a guard refuses it to the actor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +103,10 @@ def apply(text: str, *, actor: Identity | None, seen: str | None = None) -> Prev
     lines = member_files.read(text)
     if actor is not None and not throttle.spend(f"imports by:{actor.user_id}", MOST_IN_WINDOW, len(lines)):
         raise Throttled(int(throttle.WINDOW.total_seconds()))
+    tenant_settings.lock()  # whoever imports the same just now is waited for, and found to have done it
     found = Preview(_judge_all(lines, actor))
+    if denied := next((row.reason for row in found.rows if row.denied), ""):
+        denials.note(denied)
     if found.count(Outcome.WRONG) or (seen is not None and seen != found.seen):
         return found
     made = _create([row for row in found.rows if row.outcome == Outcome.NEW])
@@ -110,7 +127,7 @@ def _judge_all(lines: Sequence[Line], actor: Identity | None) -> list[Row]:
     rows = [_judge(line, known.get(line.email.casefold()), offered, held) for line in lines]
     refused = _not_theirs_to_rename([row.user.id for row in rows if row.user is not None and row.new_name], actor)
     return [
-        replace(row, outcome=Outcome.WRONG, reason=refused[row.user.id], new_name="")
+        replace(row, outcome=Outcome.WRONG, reason=refused[row.user.id], new_name="", denied=True)
         if row.user is not None and row.new_name and row.user.id in refused
         else row
         for row in rows
@@ -124,7 +141,7 @@ def _judge(line: Line, user: User | None, offered: "_Offered", held: Collection[
     if user is not None and not user.active:
         fault = _("is a deactivated member, who can be reactivated")
     if line.fault or fault:
-        return Row(line, Outcome.WRONG, line.fault or fault)
+        return Row(line, Outcome.WRONG, line.fault or fault, denied=not line.fault and fault in offered.denials)
     if user is None:
         return Row(line, Outcome.NEW, role=role)
     new_name = line.name if line.name and line.name != user.name else ""
@@ -143,6 +160,8 @@ class _Offered:
         }
         self._by_name = labels | {role.name.casefold(): role for role in listed}
         self._faults: dict[uuid.UUID, str] = {}
+        self.denials: set[str] = set()
+        """What guards have said."""
         self.fault_of_default = self._find_fault_of_default()
 
     def find(self, called: str) -> tuple[Role | None, str]:
@@ -158,6 +177,7 @@ class _Offered:
         try:
             roles.check_may_give(self._actor, role)
         except NotAllowed as error:
+            self.denials.add(str(error))
             return str(error)
         return ""
 
@@ -167,6 +187,7 @@ class _Offered:
         try:
             guards.check_holds(self._actor, roles.permissions_of(role) if role is not None else frozenset())
         except NotAllowed as error:
+            self.denials.add(str(error))
             return str(error)
         return ""
 

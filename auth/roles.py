@@ -6,26 +6,29 @@ from datetime import datetime
 from typing import Any
 
 from flask import g
+from flask_babel import force_locale, get_babel
 from flask_babel import gettext as _
 from sqlalchemy import delete, func, select
 
-from auth import audit
+from auth import audit, tenant_settings
 from auth.errors import NotAllowed, UnknownRole, UnsuitableName
 from auth.guards import (
     catalogue,
+    check_calendar,
     check_holds,
     check_holds_all_given,
     check_holds_all_of,
     check_may_change,
     check_may_give,
     check_may_manage,
+    check_present,
     is_owner,
     keep_an_owner,
     owners,
     permissions_of,
 )
 from auth.identity import Identity
-from auth.models import Grant, Group, Role, User
+from auth.models import PERSON, Grant, Group, Role, User
 from auth.permissions import OWNER
 
 __all__ = [
@@ -70,6 +73,7 @@ def create_role(
 ) -> Role:
     """Make a custom role. Raises NotAllowed, UnsuitableName, UnknownPermission."""
     check_may_manage(actor)
+    tenant_settings.lock()  # or two could make the same one at once
     names = usable_permissions(permissions)
     name, description = usable_name(name), usable_description(description)
     check_holds(actor, names)
@@ -94,14 +98,23 @@ def usable_name(name: str, *, of: Role | None = None) -> str:
     name = " ".join(name.split())
     if not name or len(name) > LONGEST_NAME or not name.isprintable():
         raise UnsuitableName(_("A role's name has 1 to %(most)s letters.", most=LONGEST_NAME))
-    # What only looks like a built-in role would be given by mistake.
-    shown = {called.casefold() for known in catalogue().roles.values() for called in (known.name, str(known.label))}
+    shown = _builtin_names()
     same = select(Role.id).where(func.lower(Role.name) == func.lower(name))
     if of is not None:
         same = same.where(Role.id != of.id)
     if name.casefold() in shown or g.db.scalar(same.limit(1)):
         raise UnsuitableName(_("There is a role “%(name)s” already.", name=name))
     return name
+
+
+def _builtin_names() -> set[str]:
+    """What built-in roles are called, in any of our languages: what only looks like one would be given by mistake."""
+    known = catalogue().roles.values()
+    names = {role.name.casefold() for role in known}
+    for locale in get_babel().instance.list_translations():
+        with force_locale(str(locale)):
+            names |= {str(role.label).casefold() for role in known}
+    return names
 
 
 def usable_description(description: str | None) -> str | None:
@@ -127,7 +140,12 @@ def grant_role(
     Giving what is given already gives back the existing grant. Raises NotAllowed, UnknownRole.
     """
     role = get_role(role_name)
+    if user.kind != PERSON and role.builtin and role.name == OWNER.name:
+        raise NotAllowed(_("A service account is nobody's owner: give it a role with what it needs."))
     check_may_give(actor, role, on=on, expires_at=expires_at)
+    check_calendar(expires_at)
+    tenant_settings.lock()  # or two could give the same one twice
+    check_present([user.id], role)
     object_type, object_id = on or ("", None)
     existing: Grant | None = g.db.scalar(
         select(Grant).where(

@@ -12,14 +12,16 @@ from flask_security.confirmable import generate_confirmation_token
 from flask_security.recoverable import generate_reset_password_token
 from flask_security.utils import send_mail
 from sqlalchemy import Select, func, select, update
+from sqlalchemy.exc import IntegrityError
 
-from auth import audit, passwords, roles, sessions
+from auth import api_tokens, audit, passwords, roles, sessions
 from auth.errors import NotAllowed, UnknownUser
 from auth.identity import Identity
 from auth.mail import LONGEST_ADDRESS
-from auth.models import User
+from auth.models import PERSON, User
 from auth.permissions import OWNER, AccessPermission
 from auth.providers.models import LinkedIdentity
+from auth.scim.models import ScimResource
 from tenants.db import now
 
 LONGEST_NAME = 200
@@ -48,8 +50,11 @@ def create_user(
         password=passwords.hash_new(password) if password is not None else password_hash,
         confirmed_at=now() if confirmed else None,
     )
-    g.db.add(user)
-    g.db.flush()  # grants and mails refer to its id
+    try:
+        with g.db.begin_nested():
+            g.db.add(user)  # at once: grants and mails refer to its id
+    except IntegrityError:  # somebody was quicker by a moment
+        raise ValueError(f"{email}: there is a user with this address already") from None
     audit.record("account created", user)
     return user
 
@@ -62,6 +67,17 @@ def normal_address(typed: str) -> str:
         return str(validate_email(typed, check_deliverability=False, globally_deliverable=False).normalized)
     except EmailNotValidError as error:
         raise ValueError(f"{typed}: {error}") from None
+
+
+def normal_login(typed: str) -> str | None:
+    """What somebody has typed as their name: an address in its normal form, else as it is. None: too long for one."""
+    typed = typed.strip()
+    if len(typed) > LONGEST_ADDRESS:
+        return None
+    try:
+        return str(current_app.extensions["security"].mail_util.normalize(typed)) if "@" in typed else typed
+    except ValueError:
+        return typed
 
 
 def send_welcome(user: User) -> None:
@@ -138,8 +154,9 @@ def get_by_email(email: str) -> User:
 
 
 def list_users(*, limit: int = 1000) -> Sequence[User]:
-    """The users of the bound tenant, by e-mail address."""
-    users: Sequence[User] = g.db.scalars(select(User).order_by(User.email).limit(limit)).all()
+    """The people of the bound tenant, by e-mail address."""
+    people = select(User).where(User.kind == PERSON)
+    users: Sequence[User] = g.db.scalars(people.order_by(User.email).limit(limit)).all()
     return users
 
 
@@ -151,10 +168,11 @@ def deactivate_user(user: User, *, actor: Identity | None) -> None:
         raise NotAllowed(_("Only owners deactivate an owner."))
     roles.check_holds_all_of(actor, ids_of(user))
     user.active = False
-    ended = sessions.end_all(user.id)
-    audit.record("account deactivated", user, details={"sessions": ended}, actor=actor)
-    # A sync opens what a sync has closed; this was decided here.
+    ended = {"sessions": sessions.end_all(user.id), "tokens": api_tokens.end_all(user.id)}
+    audit.record("account deactivated", user, details=ended, actor=actor)
+    # A source opens what it has closed itself; this was decided here.
     g.db.execute(update(LinkedIdentity).where(LinkedIdentity.user_id == user.id).values(departed_at=None))
+    g.db.execute(update(ScimResource).where(ScimResource.user_id == user.id).values(closed=False))
 
 
 def reactivate_user(user: User, *, actor: Identity | None) -> None:
@@ -180,7 +198,8 @@ def name_of(user_id: uuid.UUID | None) -> str:
 
 def _at(email: str) -> User | None:
     # To the database more letters may be the same than to us; nobody else can have that address.
-    user: User | None = g.db.scalar(select(User).where(func.lower(User.email) == func.lower(email)))
+    people = select(User).where(User.kind == PERSON)
+    user: User | None = g.db.scalar(people.where(func.lower(User.email) == func.lower(email)))
     return user
 
 

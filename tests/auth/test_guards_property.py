@@ -15,11 +15,13 @@ from sqlalchemy import select
 
 from auth import (
     acceptance,
+    bulk_grants,
     default_role,
     groups,
     invitation_links,
     invitations,
     local_groups,
+    member_import,
     provisioning,
     role_editor,
     roles,
@@ -113,6 +115,25 @@ class HostileAdmins(RuleBasedStateMachine):
     def give_on_an_object(self, who: str, whom: str, name: str, kind: str) -> None:
         place = (kind, uuid.UUID(int=1))
         self.act(who, lambda actor: roles.grant_role(row_of(self.people[whom]), name, actor=actor, on=place))
+
+    @rule(who=who, whom=whom, name=role_names)
+    def give_to_many(self, who: str, whom: str, name: str) -> None:
+        def work(actor: Identity) -> None:
+            people = [row_of(self.people[each]) for each in (whom, "friend")]
+            bulk_grants.give_to_many(people, roles.get_role(name), actor=actor)
+
+        self.act(who, work)
+
+    @rule(who=who, whom=st.none() | whom, name=st.just("") | role_names)
+    def import_a_file(self, who: str, whom: str | None, name: str) -> None:
+        """A friend comes in by a file, or one who is there is given a role by it."""
+        address = self.people[whom].email if whom else f"{secrets.token_hex(4)}@x.example"
+
+        def work(actor: Identity) -> None:
+            if member_import.apply(f"email,name,role\n{address},Renamed,{name}\n", actor=actor).applied and not whom:
+                self.befriend(users.get_by_email(address))
+
+        self.act(who, work)
 
     @rule(who=who, whom=others, name=role_names)
     def take(self, who: str, whom: str, name: str) -> None:
@@ -226,6 +247,7 @@ class HostileAdmins(RuleBasedStateMachine):
         keeper, owner = (holders[self.people[name].id] for name in ("keeper", "owner"))
         assert any("project:delete" in one.permissions for one in keeper.held)
         assert owner.active
+        assert "Renamed" not in (keeper.name, owner.name)
         assert OWNER.name in {one.role for one in owner.held}
 
 

@@ -46,6 +46,15 @@ def get(group_id: uuid.UUID) -> Group:
     return group
 
 
+def what_it_is(group_id: uuid.UUID) -> tuple[str, list[uuid.UUID], list[str]] | None:
+    """What the group is called, who is in it, and which roles it gives; None when it is gone."""
+    group = local_groups.find_group(group_id)
+    if group is None:
+        return None
+    members = g.db.scalars(select(Membership.user_id).where(Membership.group_id == group_id)).all()
+    return group.name, sorted(members), [role.name for role, _grant in local_groups.roles_of(group)]
+
+
 def make_clerk(app: Flask, workspace: Workspace) -> Person:
     """Somebody who manages roles, and holds hardly anything else."""
     clerk = add_person(app, workspace, role=None)
@@ -128,13 +137,24 @@ def test_who_does_not_manage_roles_changes_no_group(
             change(get(group_id), acme, actor(acme.people[person]))
 
 
-@by_change
-def test_who_manages_roles_changes_a_group_whose_roles_they_hold(
-    app: Flask, acme: Workspace, change: Callable[[Group, Workspace, Identity], object]
-) -> None:
-    group_id = make_group(app, acme, "member", people=(acme.people["member"],))
+@pytest.mark.parametrize("way", CHANGES)
+def test_who_manages_roles_changes_a_group_whose_roles_they_hold(app: Flask, acme: Workspace, way: str) -> None:
+    member, viewer = acme.people["member"], acme.people["viewer"]
+    group_id = make_group(app, acme, "member", people=(member,))
     with inside(app, acme):
-        change(get(group_id), acme, actor(acme.people["admin"]))
+        CHANGES[way](get(group_id), acme, actor(acme.people["admin"]))
+    with inside(app, acme):
+        assert (
+            what_it_is(group_id)
+            == {
+                "rename": ("Day shift", [member.id], ["member"]),
+                "delete": None,
+                "add": (NIGHT, sorted([member.id, viewer.id]), ["member"]),
+                "remove": (NIGHT, [], ["member"]),
+                "give": (NIGHT, [member.id], ["member", "viewer"]),
+                "take": (NIGHT, [member.id], []),
+            }[way]
+        )
 
 
 @by_change

@@ -212,9 +212,9 @@ def test_the_rules_of_signing_in_follow_a_role_to_its_new_name(app: Flask, acme:
     with inside(app, acme):
         policy_changes.change_policy(rules, actor=None)
     with inside(app, acme):
-        role_editor.change_role(role_of(role), name="lector", actor=actor(acme.people["admin"]))
+        role_editor.change_role(role_of(role), name="scribe", actor=actor(acme.people["admin"]))
     with inside(app, acme):
-        assert g.tenant.settings["policy"]["second_factor_roles"] == ["lector"]
+        assert g.tenant.settings["policy"]["second_factor_roles"] == ["scribe"]
         with pytest.raises(NotAllowed):
             role_editor.delete_role(role_of(role), actor=actor(acme.people["owner"]))
 
@@ -237,8 +237,8 @@ def test_every_change_is_in_the_audit_log(app: Flask, acme: Workspace) -> None:
         role = roles.create_role("reader", ["project:read"], actor=admin)
         ends = now() + timedelta(days=3)
         roles.grant_role(row_of(person), "reader", actor=admin, expires_at=ends)
-        role_editor.change_role(role, name="lector", permissions=["project:update"], actor=admin)
-        roles.revoke_role(row_of(person), "lector", actor=admin)
+        role_editor.change_role(role, name="scribe", permissions=["project:update"], actor=admin)
+        roles.revoke_role(row_of(person), "scribe", actor=admin)
         role_editor.delete_role(role, actor=admin)
     with inside(app, acme):
         (created,), (changed,), (deleted,) = (events(f"role {what}") for what in ("created", "changed", "deleted"))
@@ -246,13 +246,13 @@ def test_every_change_is_in_the_audit_log(app: Flask, acme: Workspace) -> None:
         assert {event.actor_id for event in (created, changed, deleted, given, taken)} == {acme.people["admin"].id}
         assert created.details["permissions"] == ["project:read"]
         assert changed.details == {
-            "name": ["reader", "lector"],
+            "name": ["reader", "scribe"],
             "permissions": [["project:read"], ["project:update"]],
         }
         assert (given.target_id, taken.target_id) == (person.id, person.id)
         assert given.details == {"role": "reader", "on": None, "origin": "manual", "ends": [None, ends.isoformat()]}
-        assert taken.details == {"role": "lector", "on": None, "origin": "manual"}
-        assert deleted.target == "lector"
+        assert taken.details == {"role": "scribe", "on": None, "origin": "manual"}
+        assert deleted.target == "scribe"
 
 
 # Deleting
