@@ -17,8 +17,10 @@ from auth.errors import InvalidProvider, NoWayIn
 from auth.identity import Identity
 from auth.models import User
 from auth.providers import configs
+from auth.providers.kinds import validate
 from auth.providers.models import ProviderConfig
 from auth.providers.registry import list_configs
+from auth.validation import about
 
 
 def change_provider(config: ProviderConfig, *, actor: Identity | None, **changes: Any) -> None:
@@ -28,7 +30,7 @@ def change_provider(config: ProviderConfig, *, actor: Identity | None, **changes
     """
     configs.check_may_change(config, actor=actor)
     if changes.get("settings") is not None:
-        wanted = configs.validate(config.kind, changes["settings"]).model_dump(mode="json")
+        wanted = validate(config.kind, changes["settings"]).model_dump(mode="json")
         if wanted == config.settings:
             del changes["settings"]
     if changes.get("secret", "") is None:
@@ -73,7 +75,7 @@ def order_providers(ids: Sequence[uuid.UUID], *, actor: Identity | None) -> None
     """Ask the sources in that order. Raises InvalidProvider unless they are all of them, once each, and NotAllowed."""
     known = {config.id: config for config in list_configs()}
     if len(ids) != len(known) or set(ids) != known.keys():
-        raise InvalidProvider(f"order: {_('every source has to be named, once')}")
+        raise InvalidProvider(about("order", _("every source has to be named, once")))
     places = sorted(config.position for config in known.values())
     if len(set(places)) < len(places):
         places = list(range(len(places)))

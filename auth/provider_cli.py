@@ -17,6 +17,7 @@ from auth.errors import SourceUnavailable, WrongCredentials
 from auth.provider_options import check_kind, policy_options, read_secret, settings_options
 from auth.providers import configs
 from auth.providers.base import ExternalIdentity
+from auth.providers.kinds import KINDS
 from auth.providers.models import ProviderConfig
 from auth.providers.registry import list_configs, provider_of
 from auth.sync import Report, Sync
@@ -44,7 +45,7 @@ def say_faults(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @providers.command("add")
 @click.argument("name")
-@click.option("--kind", type=click.Choice(list(configs.KINDS)), default="ldap", show_default=True)
+@click.option("--kind", type=click.Choice(list(KINDS)), default="ldap", show_default=True)
 @policy_options
 @settings_options
 @in_tenant

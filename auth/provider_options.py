@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 from auth.errors import InvalidProvider
 from auth.providers import configs
+from auth.providers.kinds import KINDS
 from tenants.cli import read_password
 
 
@@ -52,14 +53,14 @@ def read_secret(from_stdin: bool, file: Any) -> str | None:
 
 def check_kind(kind: str, settings: Mapping[str, Any]) -> None:
     """Raise InvalidProvider for a setting that sources of that kind do not have."""
-    others = sorted(settings.keys() - configs.KINDS[kind].model_fields.keys())
+    others = sorted(settings.keys() - KINDS[kind].model_fields.keys())
     if others:
         raise InvalidProvider(f"no setting of a source of the kind {kind}: {', '.join(others)}")
 
 
 def _fields() -> Iterator[tuple[str, tuple[FieldInfo, str]]]:
     names: dict[str, tuple[FieldInfo, list[str]]] = {}
-    for kind, model in configs.KINDS.items():
+    for kind, model in KINDS.items():
         for name, field in model.model_fields.items():
             names.setdefault(name, (field, []))[1].append(kind)
     for name, (field, kinds) in names.items():

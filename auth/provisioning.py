@@ -21,6 +21,7 @@ from auth.models import User
 from auth.providers.base import ExternalIdentity
 from auth.providers.database import DatabaseProvider
 from auth.providers.models import LinkedIdentity, ProviderConfig
+from auth.scim import matching
 from tenants.db import now
 
 log = get_logger()
@@ -37,6 +38,8 @@ class Preview:
     groups: tuple[str, ...]
     roles: tuple[str, ...]
     """Roles that the person's groups give."""
+    default_role: str | None = None
+    """The role that the person would get as a new member whom nothing else gives one."""
 
 
 def user_for(identity: ExternalIdentity, config: ProviderConfig | None = None, *, invited: str | None = None) -> User:
@@ -57,7 +60,7 @@ def user_for(identity: ExternalIdentity, config: ProviderConfig | None = None, *
         return found
     if identity.provider != str(config.id):
         raise WrongCredentials
-    link = links.find_link(identity.provider, identity.subject)
+    link = links.find_link(identity.provider, identity.subject) or _meet_provisioned(identity, config)
     is_new = link is None
     if link is None:
         link = _welcome(identity, config, invited)
@@ -72,7 +75,7 @@ def user_for(identity: ExternalIdentity, config: ProviderConfig | None = None, *
 def create_linked(identity: ExternalIdentity, config: ProviderConfig) -> User:
     """Make the user whom a source vouches for. Raises ValueError for an unusable or taken e-mail address."""
     user = users.create_user(identity.email or "", identity.name or identity.login, confirmed=identity.email_vouched)
-    user.locale = _offered(identity.locale)
+    user.locale = offered(identity.locale)
     links.link(user, identity, config)
     return user
 
@@ -85,9 +88,9 @@ def create_many(
     Gives back the ids of those made, and the addresses of those not made because an account has theirs already, or
     because it is none. Somebody who signs in for the first time in this moment is among the latter.
     """
-    usable = {address.casefold(): person for person in people if (address := _usable(person.email))}
-    taken = set(g.db.scalars(select(func.lower(User.email)).where(func.lower(User.email).in_(usable))))
-    new = [(uuid7.uuid7(), address, person) for address, person in usable.items() if address not in taken]
+    addressed = {address.casefold(): person for person in people if (address := usable(person.email))}
+    taken = set(g.db.scalars(select(func.lower(User.email)).where(func.lower(User.email).in_(addressed))))
+    new = [(uuid7.uuid7(), address, person) for address, person in addressed.items() if address not in taken]
     made = [(user_id, person) for user_id, _address, person in new]
     try:
         with g.db.begin_nested():
@@ -112,11 +115,12 @@ def refresh(user: User, link: LinkedIdentity, identity: ExternalIdentity, config
     before = {"name": user.name, "email": user.email}
     if identity.name and user.name != identity.name[: users.LONGEST_NAME]:
         user.name = identity.name[: users.LONGEST_NAME]
-    if user.locale is None and (locale := _offered(identity.locale)):
+    if user.locale is None and (locale := offered(identity.locale)):
         user.locale = locale
     moved = identity.email and identity.email.casefold() != user.email.casefold()
-    if moved and _may_bring(identity, config):
-        _move(user, identity, config)
+    address = usable(identity.email) if moved and _may_bring(identity, config) else None
+    if address is not None:
+        move(user, address, config)
     if link.departed_at is not None and not identity.disabled:
         link.departed_at = None
         user.active = True
@@ -138,17 +142,42 @@ def preview(identity: ExternalIdentity, config: ProviderConfig) -> Preview:
         user = g.db.get_one(User, (g.tenant.id, link.user_id))
         comes_in = user.active or link.departed_at is not None
         return Preview(user.email, "known" if comes_in else "refused", named, given)
-    address = _usable(identity.email)
+    if (provisioned := _provisioned(identity, config)) is not None:
+        return Preview(provisioned.email, "known" if provisioned.active else "refused", named, given)
+    address = usable(identity.email)
     if address and users.find_by_email(address) is not None:
         return Preview(address, "link-needed" if _may_link(identity, config) else "refused", named, given)
     if address and config.creates_users != "never" and _may_bring(identity, config):
-        return Preview(address, "created", named, given)
+        default = default_role.current() if not given else None
+        return Preview(address, "created", named, given, default.name if default is not None else None)
     return Preview(None, "refused", named, given)
+
+
+def _meet_provisioned(identity: ExternalIdentity, config: ProviderConfig) -> LinkedIdentity | None:
+    """The link of somebody whose account the source has provisioned, and who comes to it for the first time."""
+    user = _provisioned(identity, config)
+    if user is None:
+        return None
+    try:
+        with g.db.begin_nested():
+            link = links.link(user, identity, config)
+            g.db.flush()
+    except IntegrityError:  # they come by two tabs at once
+        return links.find_link(identity.provider, identity.subject)
+    details = {"source": str(config.id), "name": config.name}
+    audit.record("account connected", user, details=details, actor=audit.party_of(config))
+    return link
+
+
+def _provisioned(identity: ExternalIdentity, config: ProviderConfig) -> User | None:
+    if not config.is_web:
+        return None
+    return matching.find_account(identity, config, believed=_may_bring(identity, config))
 
 
 def _welcome(identity: ExternalIdentity, config: ProviderConfig, invited: str | None) -> LinkedIdentity:
     """The link of somebody whom the source vouches for the first time."""
-    address = _usable(identity.email)
+    address = usable(identity.email)
     if address and users.find_by_email(address) is not None and _may_link(identity, config):
         raise LinkNeeded(_("There is an account with your e-mail address already."))
     if invited is not None:
@@ -199,18 +228,23 @@ def _may_bring(identity: ExternalIdentity, config: ProviderConfig) -> bool:
     """
     if not config.is_web:
         return True
-    domain = normal_domain((identity.email or "").rpartition("@")[2])
     # An unverified one is anybody's, and whoever came with it first would keep the account.
     believed = identity.email_vouched and config.rehearsed_at is not None
-    return believed and domain in config.domains and domain in enforcement.held_domains("proved")
+    return believed and is_of_own_domain(identity.email or "", config)
+
+
+def is_of_own_domain(address: str, config: ProviderConfig) -> bool:
+    """Whether the address is of one of the source's domains that the tenant has proved to be its own."""
+    domain = normal_domain(address.rpartition("@")[2])
+    return domain in config.domains and domain in enforcement.held_domains("proved")
 
 
 def _as_user(user_id: uuid.UUID, identity: ExternalIdentity) -> dict[str, Any]:
     return {
         "id": user_id,
-        "email": _usable(identity.email),
+        "email": usable(identity.email),
         "name": (identity.name or identity.login)[: users.LONGEST_NAME],
-        "locale": _offered(identity.locale),
+        "locale": offered(identity.locale),
         "confirmed_at": now() if identity.email_vouched else None,
     }
 
@@ -230,11 +264,10 @@ def _made_alone(identity: ExternalIdentity, config: ProviderConfig) -> User | No
         return None
 
 
-def _move(user: User, identity: ExternalIdentity, config: ProviderConfig) -> None:
+def move(user: User, address: str, config: ProviderConfig) -> None:
     """Follow a change of address at the source, unless an account has the new one: an address never joins two."""
-    address = _usable(identity.email)
-    if address is None or users.find_by_email(address) is not None:
-        log.warning("address not taken over from the source", user=str(user.id), address=identity.email)
+    if users.find_by_email(address) is not None:
+        log.warning("address not taken over from the source", user=str(user.id), address=address)
         return
     try:
         with g.db.begin_nested():
@@ -249,7 +282,8 @@ def _move(user: User, identity: ExternalIdentity, config: ProviderConfig) -> Non
         enforcement.follow_address(user)
 
 
-def _usable(email: str | None) -> str | None:
+def usable(email: str | None) -> str | None:
+    """An address as it is kept; None for what is none."""
     if len(email or "") > LONGEST_ADDRESS:  # before it is normalised, which takes quadratic time
         return None
     try:
@@ -258,7 +292,7 @@ def _usable(email: str | None) -> str | None:
         return None
 
 
-def _offered(locale: str | None) -> str | None:
+def offered(locale: str | None) -> str | None:
     """The language that is offered here of those that a directory writes: "es", "es-MX", "es_ES, en;q=0.5"."""
     code = (locale or "").replace("_", "-").partition(",")[0].partition(";")[0].partition("-")[0].strip().lower()
     return code if code in current_app.extensions["tenants"].settings.languages else None

@@ -1,27 +1,35 @@
-"""A sign-in rehearsed: each step with its result and time, and what it would do here. Nothing is written."""
+"""A sign-in rehearsed: each step with its result and time, and what it would do here. Nothing is written.
+
+A rehearsal is a generator: it gives each step as soon as it has ended, and comes to the result. Closing it before ends
+the conversation with the directory, and makes room for the next one.
+"""
 
 import threading
 import unicodedata
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from flask import g
+from flask_babel import gettext as _
 from pydantic import SecretStr
 
 from auth import audit, throttle
-from auth.errors import Busy, InvalidProvider
-from auth.providers import configs
+from auth.errors import Busy, InvalidProvider, Throttled
+from auth.providers.kinds import validate
 from auth.providers.ldap import LdapConfiguration, LdapProvider
 from auth.providers.ldap.faults import DirectoryFault
-from auth.providers.ldap.rehearsal import Rehearsal, Step
-from auth.providers.ldap.rehearsal import rehearse as rehearse_directory
+from auth.providers.ldap.rehearsal import Rehearsal
+from auth.providers.ldap.rehearsal import by_step as rehearse_directory
+from auth.providers.ldap.steps import Step, finish
 from auth.providers.models import ProviderConfig
 from auth.providers.registry import make_provider, provider_of
 from auth.provisioning import Preview, preview
+from auth.validation import about
+from tenants.context import bound
 
 MOST_AT_ONCE = 3
 """Rehearsals under way in one process."""
@@ -69,6 +77,7 @@ class Result:
                 "happens": self.preview.happens,
                 "groups": list(self.preview.groups),
                 "roles": list(self.preview.roles),
+                "default_role": self.preview.default_role,
             }
             if self.preview
             else None,
@@ -90,6 +99,8 @@ class Result:
         if self.preview is not None:
             yield _HAPPENS[self.preview.happens].format(user=self.preview.user)
             yield f"  roles by groups: {', '.join(self.preview.roles) or 'none'}"
+            if self.preview.default_role is not None:
+                yield f"  role of new members: {self.preview.default_role}"
 
 
 def printable(text: str) -> str:
@@ -105,68 +116,86 @@ _HAPPENS = {
 }
 
 
-def rehearse(
-    config: ProviderConfig, login: str, password: str | None = None, *, count: Callable[[str], None] = _uncounted
-) -> Result:
-    """Rehearse the sign-in of `login` at a saved source; `count` counts a try of the password.
+Live = Generator[Step, None, Result]
+"""A rehearsal under way."""
 
-    Raises Busy when others do so just now, and what `count` raises.
+
+def rehearse(config: ProviderConfig, login: str, password: str | None = None) -> Result:
+    """Rehearse the sign-in of `login` at a saved source. Raises Busy when others do so just now."""
+    return finish(_by_step(config, login, password))
+
+
+def rehearse_for(config: ProviderConfig, login: str, password: str | None) -> Result:
+    """Rehearse a sign-in at a saved source for an administrator, at once; see `follow_for`."""
+    return finish(follow_for(config, login, password))
+
+
+def follow_for(config: ProviderConfig, login: str, password: str | None) -> Live:
+    """Rehearse a sign-in at a saved source for an administrator, step by step; recorded, also if it is broken off.
+
+    A person's password that is tried counts like any other attempt. Raises Throttled and Busy.
     """
+    details = {"login": login, "password": bool(password)}
     try:
-        provider = provider_of(config)
-    except DirectoryFault as error:
-        step = Step("configuration", ok=False, milliseconds=0, fault=error.fault, detail=error.detail)
-        return Result(Rehearsal((step,), None, {}, ()), None)
-    return _rehearse(provider, config, login, password, count)
+        result = yield from _counted(partial(_by_step, config, login, password), login, password)
+    except (Throttled, Busy):
+        raise
+    except BaseException:  # also when nobody takes the next step: the password may have been tried by then
+        actor = g.identity
+        with bound(g.tenant):
+            audit.record("sign-in rehearsed", config, details=details | {"works": False}, actor=actor)
+        raise
+    audit.record("sign-in rehearsed", config, details=details | {"works": result.ok})
+    return result
 
 
-def rehearse_unsaved(
-    kind: str,
-    settings: Mapping[str, Any],
-    secret: str | None,
-    login: str,
-    password: str | None = None,
-    *,
-    count: Callable[[str], None] = _uncounted,
+def rehearse_unsaved_for(
+    kind: str, settings: Mapping[str, Any], secret: str | None, login: str, password: str | None
 ) -> Result:
-    """The same with a configuration that is not saved yet. Raises InvalidProvider and Busy."""
-    configuration = configs.validate(kind, settings)
+    """Rehearse a sign-in with a configuration that is not saved yet; not recorded. Raises InvalidProvider, too."""
+    configuration = validate(kind, settings)
     if not isinstance(configuration, LdapConfiguration):
-        raise InvalidProvider("kind: a web source is rehearsed at its test address, by signing in there")
+        raise InvalidProvider(about("kind", _("a web source is rehearsed at its test address, by signing in there")))
     # The same servers are the same source, whose accounts are counted together.
     id = uuid.uuid5(g.tenant.id, " ".join(configuration.servers))
     config = ProviderConfig(id=id, name="new", label="new", kind=kind, creates_users="sign-in")
     provider = make_provider(config.id, configuration, SecretStr(secret) if secret else None)
-    return _rehearse(provider, config, login, password, count)
+    return finish(_counted(partial(_at, provider, config, login, password), login, password))
 
 
-def rehearse_for(config: ProviderConfig, login: str, password: str | None) -> Result:
-    """Rehearse a sign-in at a saved source for an administrator; recorded.
-
-    A person's password that is tried counts like any other attempt. Raises Throttled and Busy.
-    """
-    result = counted(partial(rehearse, config, login, password), login, password)
-    details = {"login": login, "password": bool(password), "works": result.ok}
-    audit.record("sign-in rehearsed", config, details=details)
-    return result
-
-
-def counted(work: Callable[..., Result], login: str, password: str | None) -> Result:
+def _counted(work: Callable[..., Live], login: str, password: str | None) -> Live:
     """Do a rehearsal; if it tries a password, as a counted attempt. Raises Throttled and Busy."""
     if password is None:
-        return work()
+        return (yield from work())
     with throttle.attempt("password", login) as attempt:
-        result = work(count=attempt.count)
+        result = yield from work(count=attempt.count)
         attempt.succeeded = any(step.name == "sign-in" and step.ok for step in result.rehearsal.steps)
     return result
 
 
-def _rehearse(
-    provider: LdapProvider, config: ProviderConfig, login: str, password: str | None, count: Callable[[str], None]
-) -> Result:
+def _by_step(
+    config: ProviderConfig, login: str, password: str | None, *, count: Callable[[str], None] = _uncounted
+) -> Live:
+    try:
+        provider = provider_of(config)
+    except DirectoryFault as error:
+        step = Step("configuration", ok=False, milliseconds=0, fault=error.fault, detail=error.detail)
+        yield step
+        return Result(Rehearsal((step,), None, {}, ()), None)
+    return (yield from _at(provider, config, login, password, count=count))
+
+
+def _at(
+    provider: LdapProvider,
+    config: ProviderConfig,
+    login: str,
+    password: str | None,
+    *,
+    count: Callable[[str], None] = _uncounted,
+) -> Live:
     g.db.release()  # no connection is held while a directory takes its time
     with _one_of_few():
-        rehearsal = rehearse_directory(provider, login, password, count=count)
+        rehearsal = yield from rehearse_directory(provider, login, password, count=count)
     identity = rehearsal.identity
     return Result(rehearsal, preview(identity, config) if identity is not None else None)
 

@@ -7,8 +7,7 @@ from typing import Any
 from cryptography.fernet import InvalidToken
 from flask import g
 from flask_babel import gettext as _
-from pydantic import ValidationError
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, or_, select
 
 from auth import audit, default_role, enforcement, groups, guards, roles
 from auth.errors import InvalidProvider, NotAllowed, UnknownProvider
@@ -16,20 +15,13 @@ from auth.identity import Identity
 from auth.mail import normal_domain
 from auth.models import LoginSession, User
 from auth.permissions import AccessPermission
-from auth.providers.ldap import LdapConfiguration
+from auth.providers.kinds import validate
 from auth.providers.models import LinkedIdentity, ProviderConfig
-from auth.providers.oauth import OAuth2Configuration, OidcConfiguration, PlatformConfiguration
-from auth.providers.registry import list_configs, open_secret, platform_providers, read_platform, seal_secret
+from auth.providers.registry import list_configs, open_secret, seal_secret
+from auth.scim.models import ScimResource
+from auth.validation import about
 from tenants.db import now
 
-Configuration = LdapConfiguration | OidcConfiguration | OAuth2Configuration | PlatformConfiguration
-KINDS: Mapping[str, type[Configuration]] = {
-    "ldap": LdapConfiguration,
-    "oidc": OidcConfiguration,
-    "oauth2": OAuth2Configuration,
-    "platform": PlatformConfiguration,
-}
-"""What each kind of source takes as settings."""
 CREATES_USERS = ("sign-in", "sync", "never")
 """When a source may make users: at their first sign-in, then and by sync, or never."""
 
@@ -49,28 +41,6 @@ def get_config(name: str) -> ProviderConfig:
     return config
 
 
-def validate(kind: str, settings: Mapping[str, Any]) -> Configuration:
-    """The settings as that kind of source takes them. Raises InvalidProvider that names every faulty one."""
-    if kind not in KINDS:
-        raise InvalidProvider(f"no kind of provider '{kind}'; there are {', '.join(KINDS)}")
-    try:
-        configuration = KINDS[kind].model_validate(dict(settings))
-    except ValidationError as error:
-        faults = error.errors(include_input=False, include_url=False)
-        raise InvalidProvider("; ".join(_describe(fault) for fault in faults)) from None
-    if isinstance(configuration, PlatformConfiguration) and configuration.platform not in platform_providers():
-        offered = ", ".join(platform_providers()) or "none"
-        raise InvalidProvider(
-            f"platform: this installation does not offer '{configuration.platform}'; it has {offered}"
-        )
-    if isinstance(configuration, PlatformConfiguration):
-        try:
-            read_platform(platform_providers()[configuration.platform], configuration)
-        except ValueError as error:
-            raise InvalidProvider(str(error)) from None
-    return configuration
-
-
 def add_provider(
     name: str,
     kind: str,
@@ -86,11 +56,11 @@ def add_provider(
     """Configure a source, last in order and switched off. Raises NotAllowed, InvalidProvider."""
     check_may_manage(actor)
     if not _NAME.fullmatch(name) or name == "database":
-        raise InvalidProvider("name: 1 to 40 lower-case letters, digits and inner hyphens")
+        raise InvalidProvider(about("name", _("1 to 40 lower-case letters, digits and inner hyphens")))
     if g.db.scalar(select(ProviderConfig.id).where(ProviderConfig.name == name)):
-        raise InvalidProvider(f"name: there is a provider '{name}' already")
+        raise InvalidProvider(about("name", _("there is a provider “%(name)s” already", name=name)))
     if len(list_configs()) >= MOST_PROVIDERS:
-        raise InvalidProvider(f"a workspace has at most {MOST_PROVIDERS} providers")
+        raise InvalidProvider(_("A workspace has at most %(most)s providers.", most=MOST_PROVIDERS))
     validate(kind, settings)  # before there is a row
     last = g.db.scalar(select(func.max(ProviderConfig.position)))
     config = ProviderConfig(name=name, label=name, kind=kind, position=0 if last is None else last + 1)
@@ -128,11 +98,12 @@ def _change(config: ProviderConfig, **changes: Any) -> None:
     if (domains := changes.pop("domains", None)) is not None:
         config.domains = _checked_domains(config, domains)
     if changes.get("creates_users", "never") not in CREATES_USERS:
-        raise InvalidProvider(f"creates_users: one of {', '.join(CREATES_USERS)}")
+        said = _("must be one of %(expected)s", expected=", ".join(CREATES_USERS))
+        raise InvalidProvider(about("creates_users", said))
     if not 0 <= changes.get("most_departures", 0) <= 100:
-        raise InvalidProvider("most_departures: a share in per cent, 0 to 100")
+        raise InvalidProvider(about("most_departures", _("a share in per cent, 0 to 100")))
     if not 1 <= len(changes.get("label", "x").strip()) <= 100:
-        raise InvalidProvider("label: 1 to 100 characters")
+        raise InvalidProvider(about("label", _("1 to 100 characters")))
     for name, value in changes.items():
         setattr(config, name, value)
     g.db.flush()
@@ -143,7 +114,8 @@ def enable_provider(config: ProviderConfig, *, actor: Identity | None, untried: 
     """Ask the source from the next sign-in on. Raises NotAllowed, and InvalidProvider for an untried web source."""
     check_may_change(config, actor=actor)
     if config.is_web and config.rehearsed_at is None and not untried:
-        raise InvalidProvider(f"'{config.name}' is provisional: rehearse a sign-in first, at its test address")
+        said = _("“%(source)s” is provisional: rehearse a sign-in first, at its test address.", source=config.label)
+        raise InvalidProvider(said)
     config.enabled = True
     audit.record("provider enabled", config, details={"untried": True} if untried else {}, actor=actor)
 
@@ -188,22 +160,22 @@ def enforce_provider(config: ProviderConfig, break_glass: User, *, actor: Identi
     roles.check_holds_all_of(actor, enforcement.people_at(config.domains))
     held = set(config.domains) & enforcement.held_domains()
     for missing, said in (
-        (not config.is_web, "only a web source can be enforced: a directory is for its people already"),
-        (not config.enabled, "it is switched off"),
-        (config.rehearsed_at is None, "it is provisional: rehearse a sign-in first, at its test address"),
-        (config.admin_seen_at is None, "no administrator has signed in through it with its present settings"),
-        (not held, "none of its domains is proved to be yours: add one, and its TXT record"),
+        (not config.is_web, _("only a web source can be enforced: a directory is for its people already")),
+        (not config.enabled, _("it is switched off")),
+        (config.rehearsed_at is None, _("it is provisional: rehearse a sign-in first, at its test address")),
+        (config.admin_seen_at is None, _("no administrator has signed in through it with its present settings")),
+        (not held, _("none of its domains is proved to be yours: add one, and its TXT record")),
         (
             not roles.is_owner(break_glass.id) or not break_glass.active or break_glass.confirmed_at is None,
-            f"{break_glass.email} is no active owner with a confirmed address",
+            _("%(email)s is no active owner with a confirmed address", email=break_glass.email),
         ),
         (
             not break_glass.password and not any(key.usage == "first" for key in break_glass.webauthn),
-            f"{break_glass.email} has neither a password nor a passkey of their own to get in with",
+            _("%(email)s has neither a password nor a passkey of their own to get in with", email=break_glass.email),
         ),
     ):
         if missing:
-            raise InvalidProvider(f"'{config.name}' cannot be enforced: {said}")
+            raise InvalidProvider(_("“%(source)s” cannot be enforced: %(reason)s.", source=config.label, reason=said))
     config.enforced_at = now()
     g.db.flush()
     enforcement.publish(break_glass=break_glass.id)
@@ -235,7 +207,9 @@ def check_may_change(config: ProviderConfig, *, actor: Identity | None) -> None:
     """
     check_may_manage(actor)
     linked = select(LinkedIdentity.user_id).where(LinkedIdentity.provider_id == config.id)
-    roles.check_holds_all_of(actor, linked)
+    provisioned = select(ScimResource.user_id).where(ScimResource.provider_id == config.id)
+    people = select(User.id).where(or_(User.id.in_(linked), User.id.in_(provisioned)))
+    roles.check_holds_all_of(actor, people)
     roles.check_holds_all_given(actor, {group.id for group in groups.mapped_groups(config)})
     # Whom it brings gets that role: they could be whoever points it somewhere.
     if (given := default_role.current()) is not None:
@@ -249,7 +223,10 @@ def _end_sessions(config: ProviderConfig) -> int:
 
 def _check_not_enforced(config: ProviderConfig) -> None:
     if config.enforced_at is not None:
-        raise InvalidProvider(f"'{config.name}' is enforced: its people could not sign in any more. Relax it first")
+        said = _(
+            "“%(source)s” is enforced: its people could not sign in any more. Relax it first.", source=config.label
+        )
+        raise InvalidProvider(said)
 
 
 def _change_settings(config: ProviderConfig, settings: Mapping[str, Any] | None, secret: str | None) -> None:
@@ -259,7 +236,9 @@ def _change_settings(config: ProviderConfig, settings: Mapping[str, Any] | None,
     wanted = configuration.model_dump(mode="json")
     if config.secret is not None and secret is None:
         if any(config.settings.get(name) != wanted[name] for name in configuration.secret_goes_by):
-            raise InvalidProvider("secret: give it again, for it would be shown to another server from now on")
+            raise InvalidProvider(
+                about("secret", _("give it again, for it would be shown to another server from now on"))
+            )
         given: str | None = _opened(config)
     else:
         given = secret
@@ -267,8 +246,9 @@ def _change_settings(config: ProviderConfig, settings: Mapping[str, Any] | None,
         configuration.check_secret(given)
     except ValueError as error:
         raise InvalidProvider(str(error)) from None
+    config.admin_seen_at = None
     if config.is_web:  # provisional again
-        config.rehearsed_at = config.admin_seen_at = None
+        config.rehearsed_at = None
     config.settings = wanted
     if secret is not None:
         g.db.flush()  # it is encrypted for the row's id
@@ -279,7 +259,7 @@ def _opened(config: ProviderConfig) -> str:
     try:
         secret = open_secret(config)
     except InvalidToken:
-        raise InvalidProvider("secret: the stored one cannot be read any more; give it again") from None
+        raise InvalidProvider(about("secret", _("the stored one cannot be read any more: give it again"))) from None
     return secret.get_secret_value() if secret else ""
 
 
@@ -287,14 +267,10 @@ def _checked_domains(config: ProviderConfig, domains: Collection[str]) -> list[s
     wanted = sorted({normal_domain(domain.strip().removeprefix("@")) for domain in domains})
     for domain in wanted:
         if not _DOMAIN.fullmatch(domain):
-            raise InvalidProvider(f"domains: '{domain}' is no domain of e-mail addresses")
+            said = _("“%(domain)s” is no domain of e-mail addresses", domain=domain)
+            raise InvalidProvider(about("domains", said))
     for other in list_configs():
         if other.id != config.id and (both := set(wanted) & set(other.domains)):
-            raise InvalidProvider(f"domains: '{other.name}' has {', '.join(sorted(both))} already")
+            said = _("“%(source)s” has %(domains)s already", source=other.label, domains=", ".join(sorted(both)))
+            raise InvalidProvider(about("domains", said))
     return wanted
-
-
-def _describe(fault: Any) -> str:
-    place = ".".join(map(str, fault["loc"]))
-    message = str(fault["msg"]).removeprefix("Value error, ")
-    return f"{place}: {message}" if place else message

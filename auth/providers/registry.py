@@ -6,6 +6,7 @@ from typing import Any
 
 from cryptography.fernet import InvalidToken
 from flask import current_app, g
+from flask_babel import gettext as _
 from pydantic import SecretStr, ValidationError
 from sqlalchemy import select
 
@@ -26,6 +27,7 @@ from auth.providers.oauth import (
 from auth.providers.oauth import faults as oauth_faults
 from auth.providers.oauth.configuration import TENANT_ID
 from auth.providers.oauth.provider import Access as WebAccess
+from auth.validation import about
 from config.settings import SettingsError
 
 DATABASE = DatabaseProvider()
@@ -130,10 +132,11 @@ def _narrowed(values: Mapping[str, Any], wanted: PlatformConfiguration, kind: ty
     chosen = {name: value for name, value in wanted.model_dump(exclude={"platform"}).items() if value}
     for name, value in chosen.items():
         if name not in kind.model_fields:
-            raise ValueError(f"{name}: the source that is offered has no such setting")
+            raise ValueError(about(name, _("the source that is offered has no such setting")))
         offered = values.get(name)
         if isinstance(value, tuple) and offered and not set(value) <= set(offered):
-            raise ValueError(f"{name}: the installation allows {', '.join(map(str, offered))} only")
+            said = _("the installation allows %(allowed)s only", allowed=", ".join(map(str, offered)))
+            raise ValueError(about(name, said))
     return chosen
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar, Literal, get_args, get_origin
 
-from flask_babel import lazy_gettext
+from flask_babel import gettext, lazy_gettext
 from pydantic.fields import FieldInfo
 from wtforms import BooleanField, Field, PasswordField, SelectField, StringField, SubmitField, TextAreaField
 from wtforms.validators import DataRequired, Length
@@ -14,11 +14,13 @@ from auth.errors import InvalidProvider
 from auth.forms import PageForm
 from auth.models import Role, User
 from auth.providers import configs
+from auth.providers.kinds import KINDS
 from auth.providers.ldap.configuration import PRESETS as LDAP_PRESETS
 from auth.providers.models import ProviderConfig
 from auth.providers.oauth.presets import OAUTH2_PRESETS, OIDC_PRESETS
 from auth.providers.registry import platform_providers
 from auth.role_holders import label_of
+from auth.validation import about
 from saas.admin import provider_words as words
 
 PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
@@ -71,16 +73,17 @@ class ProviderForm(PageForm):
     @property
     def model_fields(self) -> Mapping[str, FieldInfo]:
         """The settings of the kind."""
-        return configs.KINDS[self.kind].model_fields
+        return KINDS[self.kind].model_fields
 
     @property
     def first(self) -> list[str]:
         """Names of the settings that are shown first: what has to be given, and what nobody goes without."""
-        return [
+        found = [
             name for name, field in self.model_fields.items()
             if field.is_required() or (name in _ALSO_FIRST and _ALSO_FOR.get(name) in (None, self.preset_name))
             or self.kind == "platform"
         ]  # fmt: skip
+        return sorted(found, key="bind_dn".__eq__)  # its password comes next
 
     @property
     def rest(self) -> list[str]:
@@ -112,7 +115,7 @@ class ProviderForm(PageForm):
         if "most_departures" in self:
             typed = (self.most_departures.data or "").strip()
             if not typed.isascii() or not typed.isdecimal() or len(typed) > 3:
-                raise InvalidProvider("most_departures: a share in per cent, 0 to 100")
+                raise InvalidProvider(about("most_departures", gettext("a share in per cent, 0 to 100")))
             found["most_departures"] = int(typed)
         return found
 
@@ -172,7 +175,7 @@ class EnforceForm(PageForm):
 
 def new_form(kind: str, preset: str) -> ProviderForm:
     """The form of a source that is to be connected, with what the preset fills in."""
-    fields = configs.KINDS[kind].model_fields
+    fields = KINDS[kind].model_fields
     given = {"platform": preset} if kind == "platform" else PRESETS[kind][preset]
     values = {name: field.get_default() for name, field in fields.items() if not field.is_required()} | dict(given)
     own = {"name": _free_name(kind, preset), "label": "", "domains": "", "creates_users": "sign-in"}
@@ -183,7 +186,7 @@ def new_form(kind: str, preset: str) -> ProviderForm:
 
 def change_form(config: ProviderConfig) -> ProviderForm:
     """The form of a source that there is."""
-    fields = configs.KINDS[config.kind].model_fields
+    fields = KINDS[config.kind].model_fields
     own = {
         "label": config.label, "domains": "\n".join(config.domains), "creates_users": config.creates_users,
         "most_departures": str(config.most_departures),
@@ -195,7 +198,7 @@ def change_form(config: ProviderConfig) -> ProviderForm:
 @cache
 def form_of(kind: str) -> type[ProviderForm]:
     """The form of a kind of source, with a field for each of its settings."""
-    fields = configs.KINDS[kind].model_fields
+    fields = KINDS[kind].model_fields
     made = {name: _field(name, field) for name, field in fields.items() if name != "preset"}
     return type(f"{kind.title()}Form", (ProviderForm,), {"kind": kind, **made})
 

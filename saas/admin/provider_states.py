@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
-from auth import descriptions, groups, provider_changes
+from auth import denials, descriptions, groups, provider_changes
 from auth.errors import InvalidProvider, NoWayIn
 from auth.permissions import AccessPermission, requires
 from auth.providers import configs
@@ -90,7 +90,7 @@ def enforce(config_id: uuid.UUID) -> ResponseReturnValue:
         try:
             provider_changes.enforce_provider(config, chosen, actor=g.identity)
         except (InvalidProvider, NoWayIn) as error:
-            form.form_errors = [str(error)]
+            form.form_errors = [denials.words_of(error)]
         else:
             flash(_("People of its domains sign in with “%(source)s” alone now.", source=config.label), "success")
             return redirect(url_for("sign_in.providers.show", config_id=config.id))
@@ -152,7 +152,7 @@ def _act(
         with g.db.begin_nested():  # of what is refused half-way nothing stays
             done = work()
     except (InvalidProvider, NoWayIn) as error:
-        flash(str(error), "error")
+        flash(denials.words_of(error), "error")
         return redirect(page)
     flash(say(done), "success")
     return redirect(done_page)

@@ -7,16 +7,15 @@ from flask import Blueprint, abort, flash, g, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from auth import descriptions, groups, provider_changes, provisional, rehearsals
-from auth.arrivals import shown
-from auth.errors import Busy, InvalidProvider, NotAllowed, NoWayIn, Throttled, UnknownRole
+from auth import denials, descriptions, groups, provider_changes, provisional
+from auth.errors import InvalidProvider, NotAllowed, NoWayIn, UnknownRole
 from auth.permissions import AccessPermission, requires
 from auth.providers import configs
 from auth.providers.ldap.faults import DirectoryFault
 from auth.providers.models import ProviderConfig
 from auth.providers.registry import platform_providers
-from auth.refusals import too_many
 from saas.admin import provider_choices as choices
+from saas.admin import provider_rehearsals
 from saas.admin import provider_words as words
 from saas.admin.provider_forms import (
     PRESETS,
@@ -94,25 +93,12 @@ def rehearse(config_id: uuid.UUID) -> ResponseReturnValue:
     config = choices.find_source(config_id)
     if config.is_web:
         return redirect(url_for("sso.rehearse", config_id=config.id))
-    form, result = RehearsalForm(), None
-    if form.validate_on_submit():
-        try:
-            result = rehearsals.rehearse_for(config, (form.login.data or "").strip(), form.password.data or None)
-        except Throttled as error:
-            form.form_errors = [too_many(error)]
-        except Busy:
-            form.form_errors = [_("Another rehearsal is under way. Wait until it has ended.")]
-    page = render_template(
-        "admin/provider_rehearse.html",
-        source=config,
-        form=form,
-        result=result,
-        attributes=_attributes(result) if result else [],
-        known_groups={group.name for group in groups.mapped_groups(config)} if result else set(),
-        steps=words.STEPS,
-        happens=words.HAPPENS,
-    )
-    return page, 422 if form.is_submitted() and result is None else 200
+    form = RehearsalForm()
+    is_asked = form.validate_on_submit()
+    page = render_template("admin/provider_rehearse.html", source=config, form=form, is_asked=is_asked)
+    if not is_asked:
+        return page, 422 if form.is_submitted() else 200
+    return provider_rehearsals.follow(page, config, (form.login.data or "").strip(), form.password.data or None)
 
 
 @bp.post("/<uuid:config_id>/mappings")
@@ -124,7 +110,7 @@ def add_mapping(config_id: uuid.UUID) -> ResponseReturnValue:
         try:
             choices.map_group(config, (form.group.data or "").strip(), form.role.data)
         except (LookupError, NotAllowed) as error:
-            form.group.errors = [str(error)]
+            form.group.errors = [denials.words_of(error)]
         except DirectoryFault as error:
             form.group.errors = [f"{error.fault.explanation} {error.detail}".strip()]
         else:
@@ -148,10 +134,6 @@ def remove_mapping(config_id: uuid.UUID) -> ResponseReturnValue:
     return redirect(url_for("sign_in.providers.show", config_id=config.id, _anchor="mappings"))
 
 
-def _attributes(result: rehearsals.Result) -> list[tuple[str, str]]:
-    return shown({name: "; ".join(values) for name, values in result.rehearsal.attributes.items()})
-
-
 def _try(form: ProviderForm, work: Callable[[], ProviderConfig]) -> ProviderConfig | None:
     """Do what the form asks for; None when it cannot be, which the form then says."""
     try:
@@ -159,7 +141,7 @@ def _try(form: ProviderForm, work: Callable[[], ProviderConfig]) -> ProviderConf
     except InvalidProvider as error:
         form.show(str(error))
     except NoWayIn as error:
-        form.form_errors = [str(error)]
+        form.form_errors = [denials.words_of(error)]
     return None
 
 

@@ -18,6 +18,7 @@ from auth.errors import InvalidProvider
 from auth.models import Attempts
 from auth.outgoing import resolve
 from auth.providers import configs
+from auth.providers.kinds import validate
 from auth.providers.ldap import LdapConfiguration
 from tests.auth.directories import connect, settings_of, sign_in, sync, unique
 from tests.auth.helpers import inside
@@ -71,7 +72,7 @@ class TestEndlessText:
     def test_no_setting_takes_it(self, name: str) -> None:
         for text in (MARKS, f"dc={MARKS}", f"uid={{login}},dc={MARKS}", f"(uid={MARKS})", f"ldaps://{MARKS}.example"):
             with quickly(5), pytest.raises(InvalidProvider, match=name):
-                configs.validate("ldap", SETTINGS | {name: [text] if name.endswith("s") else text})
+                validate("ldap", SETTINGS | {name: [text] if name.endswith("s") else text})
 
     def test_no_domain_is_that_long(self, app: Flask, acme: Workspace) -> None:
         with inside(app, acme), quickly(5), pytest.raises(InvalidProvider, match="domains"):

@@ -89,6 +89,7 @@ def test_a_rehearsal_shows_every_step_and_what_would_happen(
     assert found["identity"]["place"] == dn
     assert found["sign_in"] == {
         "user": f"{uid}@acme.example", "happens": "created", "groups": [team], "roles": ["viewer"],
+        "default_role": None,
     }  # fmt: skip
     assert Visitor(app, acme.host).get("/api/v1/me").status_code == 401
 
@@ -172,7 +173,7 @@ def test_an_administrator_joins_an_account_with_a_person(
         (("add", "x", "--server", "ldaps://x", "--base-dn", "dc=x", "--preset", "novell"), "preset:"),
         (("add", "x", "--server", "ldaps://x", "--base-dn", "dc=x", "--domain", "no domain"), "domains:"),
         (("add", "x", "--server", "ldaps://x", "--base-dn", "dc=x", "--page-size", "many"), "page_size:"),
-        (("add", "office", "--server", "ldaps://x", "--base-dn", "dc=x"), "there is a provider 'office' already"),
+        (("add", "office", "--server", "ldaps://x", "--base-dn", "dc=x"), "there is a provider “office” already"),
         (("map", "office", "no such group", "member"), "knows no group"),
         (("map", "office", "no such group", "janitor"), "knows no group"),
         (("unmap", "office", "no such group", "member"), "gives no role"),

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from flask_babel import gettext as _
+
 from auth.outgoing import ForbiddenAddress, Network, UnknownHost, resolve
 from auth.providers.ldap.faults import DirectoryFault, Fault
 
@@ -55,9 +57,9 @@ class Server:
         """The server at `ldap://host[:port]` or `ldaps://host[:port]`. Raises ValueError."""
         parts = urlsplit(url.strip())
         if parts.scheme not in ("ldap", "ldaps") or not parts.hostname:
-            raise ValueError("must be ldaps://host or ldap://host, with a port if it is not the usual one")
+            raise ValueError(_("must be ldaps://host or ldap://host, with a port if it is not the usual one"))
         if parts.username or parts.password or parts.query or parts.fragment or parts.path not in ("", "/"):
-            raise ValueError("must have nothing but host and port")
+            raise ValueError(_("must have nothing but host and port"))
         tls = parts.scheme == "ldaps"
         return cls(parts.hostname, parts.port or (636 if tls else 389), tls)
 
@@ -167,7 +169,7 @@ def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
         try:
             context.load_verify_locations(cadata=ca_bundle)
         except (ssl.SSLError, ValueError, TypeError) as error:  # the last for text that is not ASCII
-            raise ValueError("must be certificates in PEM form (-----BEGIN CERTIFICATE-----)") from error
+            raise ValueError(_("must be certificates in PEM form (-----BEGIN CERTIFICATE-----)")) from error
     else:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     return context

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
 
+from flask_babel import gettext as _
 from ldap3.core.exceptions import LDAPExceptionError
 from ldap3.operation.search import parse_filter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from auth.providers.base import N_
 from auth.providers.ldap.channel import Server, tls_context
 from auth.providers.ldap.names import is_dn
+from auth.validation import about
 
 _Attribute = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")]
 _Attributes = Annotated[tuple[_Attribute, ...], Field(max_length=8)]
@@ -85,7 +87,7 @@ class LdapConfiguration(BaseModel):
         given = {name: value for name, value in given.items() if not _is_empty(value)}
         preset = given.get("preset", "openldap")
         if not isinstance(preset, str) or preset not in PRESETS:
-            raise ValueError(f"preset: there are {', '.join(PRESETS)}")
+            raise ValueError(about("preset", _("must be one of %(expected)s", expected=", ".join(PRESETS))))
         return {**PRESETS[preset], **given}
 
     @field_validator("servers")
@@ -100,7 +102,7 @@ class LdapConfiguration(BaseModel):
     def _check_bundle(cls, value: str | None) -> str | None:
         if value is not None:
             if len(value) > 200_000:
-                raise ValueError("must be at most 200 kB")
+                raise ValueError(_("must be at most 200 kB"))
             tls_context(value)
         return value
 
@@ -108,41 +110,41 @@ class LdapConfiguration(BaseModel):
     @classmethod
     def _check_dn(cls, value: str, info: Any) -> str:
         if len(value) > 1000:
-            raise ValueError("must have at most 1,000 characters")
+            raise ValueError(_("must not be longer than %(max_length)s characters", max_length="1000"))
         # Active Directory's accounts may bind by name@domain and DOMAIN\\name as well.
         if value and not is_dn(value) and not (info.field_name == "bind_dn" and re.search(r"[@\\]", value)):
-            raise ValueError("must be a distinguished name (DN), such as dc=example,dc=com")
+            raise ValueError(_("must be a distinguished name (DN), such as dc=example,dc=com"))
         return value
 
     @field_validator("user_filter", "group_filter")
     @classmethod
     def _check_filter(cls, value: str) -> str:
         if len(value) > 2000:
-            raise ValueError("must have at most 2,000 characters")
+            raise ValueError(_("must not be longer than %(max_length)s characters", max_length="2000"))
         if value and not _is_filter(value):
-            raise ValueError("must be an LDAP filter, such as (objectClass=person)")
+            raise ValueError(_("must be an LDAP filter, such as (objectClass=person)"))
         return value
 
     @field_validator("user_dn_template")
     @classmethod
     def _check_template(cls, value: str) -> str:
         if value and (value.count("{login}") != 1 or re.search(r"[{}]", value.replace("{login}", ""))):
-            raise ValueError("must contain {login} once")
+            raise ValueError(_("must contain {login} once"))
         if "=" in value and not is_dn(value.replace("{login}", r"\,")):  # which only a value may contain
-            raise ValueError("must be a distinguished name (DN) with {login} as a value")
+            raise ValueError(_("must be a distinguished name (DN) with {login} as a value"))
         return value
 
     @model_validator(mode="after")
     def _check_whole(self) -> Self:
         if not self.base_dn:
-            raise ValueError("base_dn: must be given")
+            raise ValueError(about("base_dn", _("must be given")))
         if self.connect_timeout > self.timeout:
-            raise ValueError("connect_timeout: must not be longer than timeout")
+            raise ValueError(about("connect_timeout", _("must not be longer than the seconds for a sign-in")))
         for name in ("login_attributes", "email_attributes", "name_attributes", "subject_attribute"):
             if not getattr(self, name):
-                raise ValueError(f"{name}: must be given")
+                raise ValueError(about(name, _("must be given")))
         if self.group_strategy is GroupStrategy.SEARCH and not self.group_filter:
-            raise ValueError("group_filter: must be given for a search of groups")
+            raise ValueError(about("group_filter", _("must be given for a search of groups")))
         return self
 
     def check_secret(self, secret: str | None) -> None:

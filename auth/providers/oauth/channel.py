@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import certifi
 import requests
+from flask_babel import gettext as _
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -234,7 +235,7 @@ def trust(ca_bundle: str | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=certifi.where(), cadata=ca_bundle or None)
     except (ssl.SSLError, ValueError, TypeError):
-        raise ValueError("must be the certificates of authorities (PEM)") from None
+        raise ValueError(_("must be certificates in PEM form (-----BEGIN CERTIFICATE-----)")) from None
 
 
 class _Pool(HTTPConnectionPool):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
+from flask_babel import gettext as _
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from auth.providers.base import N_
 from auth.providers.oauth.channel import trust
 from auth.providers.oauth.presets import OAUTH2_PRESETS, OIDC_PRESETS
+from auth.validation import about
 
 TENANT_ID = "{tenantid}"
 """Stands in the issuer of Entra ID for the directory that the person belongs to."""
@@ -71,7 +73,7 @@ class WebConfiguration(BaseModel):
         given = {name: value for name, value in given.items() if value not in (None, "", (), [])}
         preset = given.get("preset", "generic")
         if not isinstance(preset, str) or preset not in cls.presets:
-            raise ValueError(f"preset: there are {', '.join(cls.presets)}")
+            raise ValueError(about("preset", _("must be one of %(expected)s", expected=", ".join(cls.presets))))
         return {**cls.presets[preset], **given}
 
     @field_validator("ca_bundle")
@@ -79,7 +81,7 @@ class WebConfiguration(BaseModel):
     def _check_bundle(cls, value: str | None) -> str | None:
         if value is not None:
             if len(value) > 200_000:
-                raise ValueError("must be at most 200 kB")
+                raise ValueError(_("must be at most 200 kB"))
             trust(value)
         return value
 
@@ -99,11 +101,11 @@ class WebConfiguration(BaseModel):
         if self.client_auth == "none":
             return
         if not secret:
-            raise ValueError("secret: must be given, unless client_auth is none")
+            raise ValueError(about("secret", _("must be given, unless the client has no proof (none)")))
         if self.client_auth == "private_key_jwt":
             private_key(secret)
         elif len(secret) > 1024:
-            raise ValueError("secret: must have at most 1,024 characters")
+            raise ValueError(about("secret", _("must not be longer than %(max_length)s characters", max_length="1024")))
 
 
 class OidcConfiguration(WebConfiguration):
@@ -130,15 +132,17 @@ class OidcConfiguration(WebConfiguration):
     @classmethod
     def _check_directories(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not all(_DIRECTORY.fullmatch(one) for one in value):
-            raise ValueError("must be ids such as 9122040d-6c67-4c5b-b112-36a304b66dad, in lower case")
+            raise ValueError(_("must be ids such as 9122040d-6c67-4c5b-b112-36a304b66dad, in lower case"))
         return value
 
     @model_validator(mode="after")
     def _check_whole(self) -> Self:
         if "openid" not in self.scopes:
-            raise ValueError("scopes: openid has to be among them; without it a provider is of the kind oauth2")
+            said = _("openid has to be among them: without it, a provider is of the kind oauth2")
+            raise ValueError(about("scopes", said))
         if TENANT_ID in self.issuer and not self.directory_ids:
-            raise ValueError("directory_ids: must say which directories' people may come in, or everybody could")
+            said = _("must say which directories' people may come in, or everybody could")
+            raise ValueError(about("directory_ids", said))
         return self
 
 
@@ -169,7 +173,8 @@ class OAuth2Configuration(WebConfiguration):
     @model_validator(mode="after")
     def _check_whole(self) -> Self:
         if "openid" in self.scopes:
-            raise ValueError("scopes: openid needs an issuer, whose tokens can be verified: use the kind oidc")
+            said = _("openid needs an issuer, whose tokens can be verified: use the kind oidc")
+            raise ValueError(about("scopes", said))
         return self
 
 
@@ -192,7 +197,7 @@ class PlatformConfiguration(BaseModel):
     def check_secret(self, secret: str | None) -> None:
         """Raise ValueError for a secret: there is none of the tenant's."""
         if secret:
-            raise ValueError("secret: a provider of the platform has none of yours")
+            raise ValueError(about("secret", _("a provider of the platform has none of yours")))
 
 
 def private_key(pem: str) -> PrivateKey:
@@ -204,10 +209,8 @@ def private_key(pem: str) -> PrivateKey:
             continue
         if key.is_private and _signs(key):
             return key
-    raise ValueError(
-        "secret: must be a private key (PEM, without a password) for private_key_jwt:"
-        " RSA, P-256, P-384, P-521 or Ed25519"
-    )
+    said = _("must be a private key (PEM, without a password) for private_key_jwt: RSA, P-256, P-384, P-521 or Ed25519")
+    raise ValueError(about("secret", said))
 
 
 def _signs(key: PrivateKey) -> bool:
@@ -223,6 +226,8 @@ def _check_address(name: str, address: str, *, insecure: bool) -> None:
         host = None
     plain = not (parts.query or parts.fragment or parts.username) if host else False
     if not host or not plain or parts.scheme not in ("https", "http") or not address.isascii():
-        raise ValueError(f"{name}: must be an address such as https://login.example.com, without query and fragment")
+        said = _("must be an address such as https://login.example.com, without query and fragment")
+        raise ValueError(about(name, said))
     if parts.scheme == "http" and not insecure:
-        raise ValueError(f"{name}: must begin with https:// (insecure allows http://, for trying on one machine)")
+        said = _("must begin with https:// (http:// only without encryption, for trying on one machine)")
+        raise ValueError(about(name, said))
