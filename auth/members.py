@@ -1,31 +1,50 @@
 """The members of a workspace, as lists: searched, filtered, sorted, paged, each with roles and sources."""
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from flask import g
-from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import ColumnElement, Row, and_, func, or_, select
 
 from auth.audit_models import AuditEvent
-from auth.models import Grant, Group, LoginSession, Membership, Role, User
+from auth.models import PERSON, Grant, Group, LoginSession, Membership, Role, User
 from auth.providers.models import LinkedIdentity, ProviderConfig
 from tenants.db import now
 
 LOCAL = "here"
 """As a source: whoever no source vouches for."""
-SORTS: Mapping[str, tuple[InstrumentedAttribute[Any], bool]] = {
-    "name": (User.name, False),
-    "-name": (User.name, True),
-    "email": (User.email, False),
-    "-email": (User.email, True),
-    "created": (User.created_at, False),
-    "-created": (User.created_at, True),
+# Looked up member by member: what is kept of all the others, for years, is not read.
+_SIGNED_IN = (
+    select(AuditEvent.at)
+    .where(AuditEvent.tenant_id == User.tenant_id, AuditEvent.target_id == User.id, AuditEvent.kind == "signed in")
+    .order_by(AuditEvent.id.desc())
+    .limit(1)
+    .correlate(User)
+    .scalar_subquery()
+    .label("signed_in_at")
+)
+_USED = (
+    select(func.max(LoginSession.seen_at))
+    .where(LoginSession.tenant_id == User.tenant_id, LoginSession.user_id == User.id)
+    .correlate(User)
+    .scalar_subquery()
+)
+_SEEN = func.coalesce(_USED, _SIGNED_IN).label("seen_at")
+_ROWS = select(User, _SEEN, _SIGNED_IN)
+_PEOPLE = User.kind == PERSON
+"""Service accounts are users, and no members."""
+_COLUMNS: Mapping[str, ColumnElement[Any]] = {
+    "name": User.name.expression,
+    "email": User.email.expression,
+    "created": User.created_at.expression,
+    "seen": _SEEN,
+    "signed_in": _SIGNED_IN,
 }
-"""Orders of the list: the column, and whether it descends."""
+SORTS = frozenset(_COLUMNS) | {f"-{name}" for name in _COLUMNS}
+"""Orders of the list; a minus descends. Who was never seen, or never signed in, comes last in both."""
 STATES: Mapping[str, ColumnElement[bool]] = {
     "active": and_(User.active, User.confirmed_at.is_not(None)),
     "unconfirmed": and_(User.active, User.confirmed_at.is_(None)),
@@ -57,7 +76,9 @@ class Member:
     sources: list[str] = field(default_factory=list)
     """Labels of the sources that vouch for them."""
     seen_at: datetime | None = None
-    """When one of their present login sessions was last used."""
+    """When one of their present login sessions was last used; without one, when they last signed in."""
+    signed_in_at: datetime | None = None
+    """When they last signed in, as far as the audit log is kept."""
 
     @property
     def state(self) -> str:
@@ -65,6 +86,16 @@ class Member:
         if not self.user.active:
             return "deactivated"
         return "active" if self.user.confirmed_at is not None else "unconfirmed"
+
+    def place(self, sort: str) -> "Place":
+        """Where they stand in the list of that order."""
+        times = {"created": self.user.created_at, "seen": self.seen_at, "signed_in": self.signed_in_at}
+        name = sort.removeprefix("-")
+        return times[name] if name in times else getattr(self.user, name), self.user.id
+
+
+Place = tuple[str | datetime | None, uuid.UUID]
+"""A place in the list: the value by which it is ordered, and the id, which breaks ties."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,44 +107,35 @@ class Page:
 
 
 def find(wanted: Filter, *, sort: str = "name", limit: int, offset: int = 0) -> Page:
-    """A page of the members that are wanted, in the order of `SORTS[sort]`."""
+    """A page of the members that are wanted, in one of the orders of SORTS."""
     conditions = _conditions(wanted)
-    column, descends = SORTS[sort]
-    place = [column.desc(), User.id.desc()] if descends else [column, User.id]
-    users = g.db.scalars(select(User).where(*conditions).order_by(*place).limit(limit).offset(offset)).all()
+    rows = g.db.execute(_ROWS.where(*conditions).order_by(*_order(sort)).limit(limit).offset(offset)).all()
     total = g.db.scalar(select(func.count()).select_from(User).where(*conditions)) or 0
-    return Page(_describe(users), total)
+    return Page(_describe(rows), total)
 
 
-def after(wanted: Filter, place: tuple[str, uuid.UUID] | None, *, limit: int) -> list[Member]:
-    """The members that are wanted, by address, after that (address, id): stable while members come and go."""
-    statement = select(User).where(*_conditions(wanted)).order_by(User.email, User.id).limit(limit)
+def after(wanted: Filter, place: Place | None, *, sort: str = "email", limit: int) -> list[Member]:
+    """The members that are wanted, after that place of the order: stable while members come and go."""
+    statement = _ROWS.where(*_conditions(wanted)).order_by(*_order(sort)).limit(limit)
     if place is not None:
-        statement = statement.where(tuple_(User.email, User.id) > place)
-    return _describe(g.db.scalars(statement).all())
+        statement = statement.where(_follows(sort, *place))
+    return _describe(g.db.execute(statement).all())
 
 
 def describe(user: User) -> Member:
     """One member."""
-    return _describe([user])[0]
+    return _describe(g.db.execute(_ROWS.where(User.id == user.id)).all())[0]
+
+
+def find_one(user_id: uuid.UUID) -> User | None:
+    """The member of that id."""
+    found: User | None = g.db.find(User, user_id)
+    return found if found is not None and found.kind == PERSON else None
 
 
 def find_all(user_ids: Sequence[uuid.UUID]) -> list[User]:
     """Those of the users that there are, by address."""
-    return list(g.db.scalars(select(User).where(User.id.in_(user_ids)).order_by(User.email)))
-
-
-def names_of(user_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
-    """What the users are called, by id; those that are gone are not in it."""
-    rows = g.db.execute(select(User.id, User.name).where(User.id.in_(list(user_ids))))
-    return {row.id: row.name for row in rows}
-
-
-def last_sign_in(user_id: uuid.UUID) -> datetime | None:
-    """When somebody last signed in, as far as the audit log is kept."""
-    signed_in = select(AuditEvent.at).where(AuditEvent.target_id == user_id, AuditEvent.kind == "signed in")
-    moment: datetime | None = g.db.scalar(signed_in.order_by(AuditEvent.id.desc()).limit(1))
-    return moment
+    return list(g.db.scalars(select(User).where(User.id.in_(user_ids), _PEOPLE).order_by(User.email)))
 
 
 def groups_of(user_id: uuid.UUID) -> Sequence[Group]:
@@ -123,9 +145,9 @@ def groups_of(user_id: uuid.UUID) -> Sequence[Group]:
     return found
 
 
-def _describe(users: Sequence[User]) -> list[Member]:
+def _describe(rows: Sequence[Row[User, datetime | None, datetime | None]]) -> list[Member]:
     """The members with what stands beside them, in a fixed number of statements."""
-    members = {user.id: Member(user) for user in users}
+    members = {user.id: Member(user, seen_at=seen, signed_in_at=signed_in) for user, seen, signed_in in rows}
     for user_id, role in g.db.execute(_roles_of(list(members))):
         members[user_id].roles.append(role)
     sources = (
@@ -136,13 +158,6 @@ def _describe(users: Sequence[User]) -> list[Member]:
     )
     for user_id, label in g.db.execute(sources):
         members[user_id].sources.append(label)
-    seen = (
-        select(LoginSession.user_id, func.max(LoginSession.seen_at))
-        .where(LoginSession.user_id.in_(list(members)))
-        .group_by(LoginSession.user_id)
-    )
-    for user_id, moment in g.db.execute(seen):
-        members[user_id].seen_at = moment
     return list(members.values())
 
 
@@ -162,8 +177,25 @@ def _roles_of(users: Sequence[uuid.UUID]) -> Any:
     return direct.union(through).order_by("name")
 
 
+def _order(sort: str) -> tuple[ColumnElement[Any], ...]:
+    column = _COLUMNS[sort.removeprefix("-")]
+    if sort.startswith("-"):
+        return column.desc().nulls_last(), User.id.desc()
+    return column.nulls_last(), User.id.asc()
+
+
+def _follows(sort: str, value: str | datetime | None, user_id: uuid.UUID) -> ColumnElement[bool]:
+    """Whether a member comes after that place in the order."""
+    column, descends = _COLUMNS[sort.removeprefix("-")], sort.startswith("-")
+    later = User.id < user_id if descends else User.id > user_id
+    if value is None:
+        return and_(column.is_(None), later)
+    beyond = column < value if descends else column > value
+    return or_(beyond, and_(column == value, later), column.is_(None))
+
+
 def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
+    found: list[ColumnElement[bool]] = [_PEOPLE]
     if wanted.search:
         found.append(
             or_(

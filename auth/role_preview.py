@@ -5,14 +5,14 @@ gains nor loses it.
 """
 
 import uuid
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from flask import g
 from sqlalchemy import or_, select
 
 from auth.guards import permissions_of
-from auth.holdings import EVERYWHERE, Held, effective, find_group_holders, find_holders
+from auth.holdings import EVERYWHERE, Held, Place, effective, find_group_holders, find_holders
 from auth.models import Grant, Membership, Role, User
 
 
@@ -72,12 +72,15 @@ def _preview(role: Role, permits: Callable[[Held], frozenset[str]]) -> Preview:
     within = select(Membership.user_id).where(Membership.group_id.in_(groups))
     reached = select(User.id).where(or_(User.id.in_(direct), User.id.in_(within)))
     g.db.flush()
+    worked_out: dict[frozenset[tuple[str, Place]], Difference] = {}
 
-    def difference(held: Iterable[Held]) -> Difference:
-        known = tuple(held)
-        return _between(
-            known, [replace(one, permissions=permits(one)) if one.role == role.name else one for one in known]
-        )
+    def difference(held: Sequence[Held]) -> Difference:
+        # Thousands have the same few roles in the same places.
+        known = frozenset((one.role, (one.object_type, one.object_id)) for one in held)
+        if known not in worked_out:
+            then = [replace(one, permissions=permits(one)) if one.role == role.name else one for one in held]
+            worked_out[known] = _between(held, then)
+        return worked_out[known]
 
     holders = [(holder, difference(holder.held)) for holder in find_holders(reached)]
     members = [Effect(one.user_id, one.name, one.email, one.active, found) for one, found in holders if found]

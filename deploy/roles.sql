@@ -13,6 +13,9 @@ CREATE ROLE tenantry_owner LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS
 -- starts in production, and refuses any other kind of role.
 CREATE ROLE tenantry_app LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;
 
+-- Compiling a statement pays for those that run for seconds, and its cost is guessed: a page would wait for it.
+ALTER ROLE tenantry_app SET jit = off;
+
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO tenantry_owner;
 GRANT USAGE ON SCHEMA public TO tenantry_app;

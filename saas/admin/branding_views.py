@@ -1,19 +1,22 @@
 """The page of the workspace's name and look, and the same as JSON."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from flask import Blueprint, flash, g, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext
+from pydantic import Field, StringConstraints
 from wtforms import BooleanField, StringField, SubmitField
 
 from auth.forms import PageForm
 from auth.permissions import AccessPermission, can, requires
 from saas import branding
-from saas.api import InvalidFields, read_object
+from saas.api import InvalidFields
 from saas.branding import InvalidBranding
 from saas.navigation import Entry
+from saas.operations import Answerable, operation
+from saas.shapes import Answer, Change
 
 bp = Blueprint("workspace", __name__, template_folder="templates")
 
@@ -61,29 +64,44 @@ def edit() -> ResponseReturnValue:
     return page, 422 if form.is_submitted() else 200
 
 
+class WorkspaceJson(Answer):
+    """The workspace's name and look."""
+
+    name: str
+    slug: str
+    accent: str | None
+
+
+class WorkspaceChange(Change):
+    """The body that changes it: what is left out stays."""
+
+    name: Annotated[str, StringConstraints(max_length=1000)] = ""
+    accent: Annotated[str, StringConstraints(max_length=100), Field(examples=["#0054a6"])] = ""
+
+
 @bp.get("/api/v1/workspace")
 @requires(AccessPermission.WORKSPACE_MANAGE)
-def show_json() -> ResponseReturnValue:
+@operation("Show the workspace", returns=WorkspaceJson, tag="Workspace")
+def show_json() -> Answerable:
     """Name and look."""
-    return jsonify(_as_dict())
+    return _as_dict()
 
 
 @bp.patch("/api/v1/workspace")
 @requires(AccessPermission.WORKSPACE_MANAGE)
-def change_json() -> ResponseReturnValue:
-    """Set name and accent; a logo is uploaded on the page."""
-    body: dict[str, Any] = read_object()
-    for name in body:
-        if name not in ("name", "accent") or not isinstance(body[name], str):
-            raise InvalidFields([{"field": name, "message": "name and accent are texts, and nothing else is changed"}])
-    now_ = _as_dict()
+@operation("Change the workspace", body=WorkspaceChange, returns=WorkspaceJson, tag="Workspace")
+def change_json(body: WorkspaceChange) -> Answerable:
+    """Set name and accent colour; a logo is uploaded on the page."""
+    given, present = body.model_dump(exclude_unset=True), _as_dict()
     try:
         branding.change_branding(
-            name=body.get("name", now_["name"]), accent=body.get("accent", now_["accent"] or ""), actor=g.identity
+            name=given.get("name", present["name"]),
+            accent=given.get("accent", present["accent"] or ""),
+            actor=g.identity,
         )
     except InvalidBranding as error:
         raise InvalidFields([{"field": error.field, "message": str(error)}]) from None
-    return jsonify(_as_dict())
+    return _as_dict()
 
 
 def _as_dict() -> dict[str, Any]:

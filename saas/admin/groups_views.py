@@ -7,18 +7,19 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext
 
-from auth import group_lists, local_groups, role_editor, users
+from auth import denials, group_lists, local_groups, members, role_editor, users
 from auth.errors import NotAllowed, UnknownUser, UnsuitableName
-from auth.models import Group, Role, User
+from auth.models import Group
 from auth.permissions import AccessPermission, can, requires
+from saas import page_number
 from saas.admin import origin_words
 from saas.admin.group_forms import GroupForm, GroupRoleForm, MemberForm
+from saas.lookup import found, id_in
 from saas.navigation import Entry
 
 bp = Blueprint("groups", __name__, url_prefix="/admin/groups", template_folder="templates")
 
 ENTRY = Entry("groups.list_groups", lazy_gettext("Groups"), "users", visible=lambda: can(AccessPermission.ROLE_READ))
-PAGE = 50
 SORTS = ("name", "-name")
 
 
@@ -26,7 +27,7 @@ SORTS = ("name", "-name")
 @requires(AccessPermission.ROLE_READ)
 def list_groups() -> ResponseReturnValue:
     """Search, filter and page through the groups, with their members and roles."""
-    sort, page = request.args.get("sort", "name"), _page()
+    sort, page = request.args.get("sort", "name"), page_number.asked()
     search, origins = request.args.get("search", "").strip()[:200], origin_words.of_groups()
     origin = request.args.get("source", "")
     if sort not in SORTS:
@@ -34,10 +35,9 @@ def list_groups() -> ResponseReturnValue:
     wanted = {"search": search, "origin": origin if origin in origins else ""}
     return render_template(
         "admin/groups.html",
-        rows=group_lists.list_groups(**wanted, descending=sort == "-name", limit=PAGE, offset=(page - 1) * PAGE),
+        rows=group_lists.list_groups(**wanted, descending=sort == "-name", limit=page.size, offset=page.offset),
         total=group_lists.count_groups(**wanted),
-        page=page,
-        page_size=PAGE,
+        paging=page,
         sort=sort,
         search=search,
         source=wanted["origin"],
@@ -80,7 +80,7 @@ def rename(group_id: uuid.UUID) -> ResponseReturnValue:
         try:
             local_groups.rename_group(group, form.name.data or "", actor=g.identity)
         except NotAllowed as error:
-            form.name.errors = [str(error)]
+            form.name.errors = [denials.words_of(error)]
         else:
             flash(_("The group is renamed."), "success")
             return redirect(url_for("groups.show", group_id=group_id))
@@ -114,7 +114,7 @@ def add_member(group_id: uuid.UUID) -> ResponseReturnValue:
         except UnknownUser:
             form.email.errors = [_("Nobody in this workspace has this address.")]
         except NotAllowed as error:
-            form.email.errors = [str(error)]
+            form.email.errors = [denials.words_of(error)]
         else:
             if added:
                 flash(_("%(name)s is in the group now.", name=user.name), "success")
@@ -128,8 +128,8 @@ def add_member(group_id: uuid.UUID) -> ResponseReturnValue:
 @requires(AccessPermission.ROLE_MANAGE)
 def remove_member(group_id: uuid.UUID, user_id: uuid.UUID) -> ResponseReturnValue:
     """Take somebody out of a group."""
-    group, user = _get(group_id), g.db.find(User, user_id)
-    if user is None or not local_groups.remove_member(group, user, actor=g.identity):
+    group, user = _get(group_id), found(members.find_one(user_id))
+    if not local_groups.remove_member(group, user, actor=g.identity):
         abort(404)
     flash(_("%(name)s is no longer in the group.", name=user.name), "success")
     return redirect(url_for("groups.show", group_id=group_id, _anchor="members"))
@@ -142,10 +142,10 @@ def give_role(group_id: uuid.UUID) -> ResponseReturnValue:
     group, form = _get(group_id), GroupRoleForm(local_groups.givable_roles(g.identity))
     if form.validate_on_submit():
         try:
-            role = _role(uuid.UUID(form.role.data))
-            local_groups.give_role(group, role, actor=g.identity, expires_at=form.ends_at())
+            role = found(role_editor.find_role(id_in(form.role.data)))
+            local_groups.give_role(group, role, actor=g.identity, expires_at=form.ends_on.end())
         except NotAllowed as error:
-            form.role.errors = [str(error)]
+            form.role.errors = [denials.words_of(error)]
         else:
             flash(_("The group gives this role now."), "success")
             return redirect(url_for("groups.show", group_id=group_id, _anchor="roles"))
@@ -156,23 +156,26 @@ def give_role(group_id: uuid.UUID) -> ResponseReturnValue:
 @requires(AccessPermission.ROLE_MANAGE)
 def take_role(group_id: uuid.UUID, role_id: uuid.UUID) -> ResponseReturnValue:
     """Take a role from the members of a group."""
-    if not local_groups.take_role(_get(group_id), _role(role_id), actor=g.identity):
+    group, role = _get(group_id), found(role_editor.find_role(role_id))
+    if not local_groups.take_role(group, role, actor=g.identity):
         abort(404)
     flash(_("The group no longer gives this role."), "success")
     return redirect(url_for("groups.show", group_id=group_id, _anchor="roles"))
 
 
 def _show(group: Group, *, member_form: MemberForm | None = None, role_form: GroupRoleForm | None = None) -> str:
-    page, changes = _page(), can(AccessPermission.ROLE_MANAGE) and local_groups.may_change(group, g.identity)
+    page, changes = (
+        page_number.asked(),
+        can(AccessPermission.ROLE_MANAGE) and local_groups.may_change(group, g.identity),
+    )
     if changes and role_form is None:
         role_form = GroupRoleForm(local_groups.givable_roles(g.identity), formdata=None)
     return render_template(
         "admin/group.html",
         listed=group_lists.list_one(group),
         origins=origin_words.of_groups(),
-        members=group_lists.list_members(group, limit=PAGE, offset=(page - 1) * PAGE),
-        page=page,
-        page_size=PAGE,
+        members=group_lists.list_members(group, limit=page.size, offset=page.offset),
+        paging=page,
         local=local_groups.is_local(group),
         changes=changes,
         member_form=member_form or MemberForm(formdata=None),
@@ -180,22 +183,5 @@ def _show(group: Group, *, member_form: MemberForm | None = None, role_form: Gro
     )
 
 
-def _page() -> int:
-    page = request.args.get("page", 1, type=int)
-    if not 1 <= page <= 100_000:
-        abort(404)
-    return page
-
-
 def _get(group_id: uuid.UUID) -> Group:
-    group = local_groups.find_group(group_id)
-    if group is None:
-        abort(404)
-    return group
-
-
-def _role(role_id: uuid.UUID) -> Role:
-    role = role_editor.find_role(role_id)
-    if role is None:
-        abort(404)
-    return role
+    return found(local_groups.find_group(group_id))

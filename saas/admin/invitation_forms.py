@@ -2,12 +2,10 @@
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, time
 
 from flask_babel import lazy_gettext as _
-from flask_babel import to_utc
-from wtforms import DateField, SelectField, SubmitField, TextAreaField
-from wtforms.validators import DataRequired, Length, Optional, ValidationError
+from wtforms import SelectField, SubmitField, TextAreaField
+from wtforms.validators import DataRequired, Length
 
 from auth import default_role
 from auth.forms import PageForm
@@ -15,7 +13,7 @@ from auth.invitations import MOST_AT_ONCE
 from auth.models import Role
 from auth.permissions import MEMBER
 from auth.role_holders import label_of
-from saas.admin.member_forms import LATEST
+from saas.admin.last_day import LastDayField
 
 _BETWEEN = re.compile(r"[,;\r\n]+")
 _NAMED = re.compile(r".*<([^<>]*)>\s*")
@@ -26,7 +24,7 @@ class InvitationForm(PageForm):
 
     emails = TextAreaField(_("E-mail addresses"), validators=[DataRequired(), Length(max=400 * MOST_AT_ONCE)])
     role = SelectField(_("Role"))
-    ends_on = DateField(_("Last day of the role"), validators=[Optional()])
+    ends_on = LastDayField(_("Last day of the role"))
     submit = SubmitField(_("Send invitations"))
 
     def __init__(self, roles: Sequence[Role]) -> None:
@@ -43,15 +41,3 @@ class InvitationForm(PageForm):
             named = _NAMED.fullmatch(part)
             found += [named.group(1).strip()] if named else part.split()
         return found
-
-    def validate_ends_on(self, field: DateField) -> None:
-        """A day that a time zone does not lead out of the calendar. Raises ValidationError."""
-        if field.data is not None and field.data.year > LATEST:
-            raise ValidationError(_("That day is too far away."))
-
-    def ends_at(self) -> datetime | None:
-        """The end of the role: of its last day, where the reader is."""
-        if self.ends_on.data is None:
-            return None
-        moment: datetime = to_utc(datetime.combine(self.ends_on.data, time(23, 59, 59)))
-        return moment.replace(tzinfo=UTC)

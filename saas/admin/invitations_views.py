@@ -7,13 +7,14 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext, ngettext
 
-from auth import invitations
+from auth import denials, invitations
 from auth.errors import InvalidAddresses, NotAllowed, Throttled
-from auth.models import Invitation
 from auth.permissions import AccessPermission, can, requires
 from auth.refusals import too_many
 from auth.role_holders import label_of
+from saas import page_number
 from saas.admin.invitation_forms import InvitationForm
+from saas.lookup import found
 from saas.navigation import Entry
 from tenants.db import now
 
@@ -25,24 +26,22 @@ ENTRY = Entry(
     "mail",
     visible=lambda: can(AccessPermission.MEMBER_MANAGE),
 )
-PAGE = 50
 
 
 @bp.get("/")
 @requires(AccessPermission.MEMBER_MANAGE)
 def list_invitations() -> ResponseReturnValue:
     """Search, sort and page through what waits for an answer."""
-    sort, page = request.args.get("sort", "-sent"), request.args.get("page", 1, type=int)
+    sort, page = request.args.get("sort", "-sent"), page_number.asked()
     search = request.args.get("search", "").strip()[:200]
-    if sort not in invitations.SORTS or not 1 <= page <= 100_000:
+    if sort not in invitations.SORTS:
         abort(404)
-    found = invitations.list_pending(search=search, sort=sort, limit=PAGE, offset=(page - 1) * PAGE)
+    pending = invitations.list_pending(search=search, sort=sort, limit=page.size, offset=page.offset)
     return render_template(
         "admin/invitations.html",
-        rows=[(row, label_of(role), inviter) for row, role, inviter in found.rows],
-        total=found.total,
-        page=page,
-        page_size=PAGE,
+        rows=[(row, label_of(role), inviter) for row, role, inviter in pending.rows],
+        total=pending.total,
+        paging=page,
         sort=sort,
         search=search,
         now=now(),
@@ -57,11 +56,13 @@ def create() -> ResponseReturnValue:
     form = InvitationForm(roles)
     if form.validate_on_submit():
         try:
-            made = invitations.invite(form.addresses(), form.role.data or "", actor=g.identity, ends_at=form.ends_at())
+            made = invitations.invite(
+                form.addresses(), form.role.data or "", actor=g.identity, ends_at=form.ends_on.end()
+            )
         except InvalidAddresses as error:
             form.emails.errors = [f"{typed}: {fault}" for typed, fault in error.faults.items()]
         except NotAllowed as error:
-            form.form_errors = [str(error)]
+            form.form_errors = [denials.words_of(error)]
         except Throttled as error:
             form.form_errors = [too_many(error)]
         else:
@@ -75,7 +76,7 @@ def create() -> ResponseReturnValue:
 @requires(AccessPermission.MEMBER_MANAGE)
 def resend(invitation_id: uuid.UUID) -> ResponseReturnValue:
     """Send a new link; the former ones do not count any more."""
-    invitation = _get(invitation_id)
+    invitation = found(invitations.find_invitation(invitation_id))
     try:
         if not invitations.resend(invitation, actor=g.identity):
             abort(404)
@@ -91,15 +92,8 @@ def resend(invitation_id: uuid.UUID) -> ResponseReturnValue:
 @requires(AccessPermission.MEMBER_MANAGE)
 def revoke(invitation_id: uuid.UUID) -> ResponseReturnValue:
     """Take an invitation back."""
-    invitation = _get(invitation_id)
+    invitation = found(invitations.find_invitation(invitation_id))
     if not invitations.revoke(invitation, actor=g.identity):
         abort(404)
     flash(_("The invitation of %(email)s is revoked.", email=invitation.email), "success")
     return redirect(url_for("invitations.list_invitations"))
-
-
-def _get(invitation_id: uuid.UUID) -> Invitation:
-    invitation = invitations.find_invitation(invitation_id)
-    if invitation is None:
-        abort(404)
-    return invitation

@@ -45,6 +45,9 @@ class PolicyForm(PageForm):
     idle_minutes = IntegerField(
         _("Minutes without a click until it ends"), validators=[Optional(), NumberRange(5, 129_600)]
     )
+    longest_token_days = IntegerField(
+        _("Days that a personal token lasts at most"), validators=[Optional(), NumberRange(1, 3650)]
+    )
     networks = TextAreaField(_("Networks"))
     submit = SubmitField(_("Save"))
 
@@ -62,6 +65,7 @@ class PolicyForm(PageForm):
             "second_factor_roles": self.second_factor_roles.data or [],
             "session_hours": self.session_hours.data,
             "idle_minutes": self.idle_minutes.data,
+            "longest_token_days": self.longest_token_days.data,
             "networks": (self.networks.data or "").split(),
         }
 

@@ -9,19 +9,21 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext
 
-from auth import default_role, role_editor, role_holders, role_preview, roles
-from auth.errors import NotAllowed, RoleChanged, UnknownPermission, UnknownRole, UnsuitableName
+from auth import default_role, denials, role_editor, role_holders, role_preview, roles
+from auth.errors import NotAllowed, UnknownPermission, UnknownRole, UnsuitableName
 from auth.invitations import givable_roles
 from auth.models import Role
 from auth.permissions import OWNER, AccessPermission, can, requires
+from saas import page_number
 from saas.admin import origin_words
 from saas.admin.role_forms import DefaultRoleForm, ReplacementForm, RoleForm
+from saas.lookup import found, id_in
 from saas.navigation import Entry
 
 bp = Blueprint("roles", __name__, url_prefix="/admin/roles", template_folder="templates")
 
 ENTRY = Entry("roles.list_roles", lazy_gettext("Roles"), "shield-lock", visible=lambda: can(AccessPermission.ROLE_READ))
-PAGE = 50
+MOST_SHOWN = 50
 
 
 @bp.app_template_global()
@@ -44,9 +46,9 @@ def choose_default() -> ResponseReturnValue:
     form = DefaultRoleForm(_offered(), data={"role": _default_id()})
     if form.validate_on_submit():
         try:
-            default_role.set_default_role(_get(uuid.UUID(form.role.data)) if form.role.data else None, actor=g.identity)
+            default_role.set_default_role(_get(id_in(form.role.data)) if form.role.data else None, actor=g.identity)
         except NotAllowed as error:
-            form.role.errors = [str(error)]
+            form.role.errors = [denials.words_of(error)]
         else:
             flash(_("The role of new members is saved."), "success")
             return redirect(url_for("roles.list_roles"))
@@ -66,7 +68,7 @@ def create() -> ResponseReturnValue:
 @requires(AccessPermission.ROLE_READ)
 def show(role_id: uuid.UUID) -> ResponseReturnValue:
     """What a role permits, and who has it."""
-    role, page = _get(role_id), _page()
+    role, page = _get(role_id), page_number.asked()
     return render_template(
         "admin/role.html",
         role=role,
@@ -74,10 +76,9 @@ def show(role_id: uuid.UUID) -> ResponseReturnValue:
         counted=role_holders.count_of(role),
         object_type=role_holders.object_type_of(role),
         permitted=_by_feature(roles.permissions_of(role)),
-        holders=role_holders.list_holders(role, limit=PAGE, offset=(page - 1) * PAGE),
+        holders=role_holders.list_holders(role, limit=page.size, offset=page.offset),
         total=role_holders.count_grants(role),
-        page=page,
-        page_size=PAGE,
+        paging=page,
         is_default=default_role.is_default(role),
         origins=origin_words.of_grants(),
     )
@@ -115,7 +116,7 @@ def delete(role_id: uuid.UUID) -> ResponseReturnValue:
     except UnknownRole:
         abort(404)
     except NotAllowed as error:
-        refused = str(error)
+        refused = denials.words_of(error)
     page = render_template(
         "admin/role_delete.html",
         role=role,
@@ -126,7 +127,7 @@ def delete(role_id: uuid.UUID) -> ResponseReturnValue:
         invitations=role_holders.count_invitations(role),
         is_default=default_role.is_default(role),
         preview=role_preview.preview_deletion(role, replacement),
-        shown=PAGE,
+        shown=MOST_SHOWN,
     )
     return page, 422 if request.method == "POST" else 200
 
@@ -139,10 +140,8 @@ def _work(form: RoleForm, role: Role | None, like: Role | None = None) -> Respon
             return _save(form, role) if step == "save" else _preview(form, role)
         except UnsuitableName as error:
             form.name.errors = [str(error)]
-        except RoleChanged as error:
-            form.form_errors = [str(error)]
         except (NotAllowed, UnknownPermission) as error:
-            form.form_errors = [str(error)]
+            form.form_errors = [denials.words_of(error)]
         except UnknownRole:
             abort(404)
     page = render_template("admin/role_form.html", form=form, role=role, like=like)
@@ -166,7 +165,7 @@ def _preview(form: RoleForm, role: Role | None) -> ResponseReturnValue:
         seen=role_editor.fingerprint_of(role) if role is not None else "",
         added=_by_feature(draft.permissions - before),
         removed=_by_feature(before - draft.permissions),
-        shown=PAGE,
+        shown=MOST_SHOWN,
     )
 
 
@@ -182,20 +181,20 @@ def _save(form: RoleForm, role: Role | None) -> ResponseReturnValue:
 
 
 def _list(form: DefaultRoleForm) -> str:
-    page = _page()
+    page = page_number.asked()
     return render_template(
         "admin/roles.html",
         rows=[
             (counted, role_holders.description_of(counted.role), len(roles.permissions_of(counted.role)))
-            for counted in role_holders.list_counted(limit=PAGE, offset=(page - 1) * PAGE)
+            for counted in role_holders.list_counted(limit=page.size, offset=page.offset)
         ],
         total=role_holders.count_roles(),
-        page=page,
-        page_size=PAGE,
+        paging=page,
         form=form,
         default=default_role.current(),
         is_default=default_role.is_default,
-        ending=role_holders.list_ending(),
+        ending=role_holders.list_ending(limit=MOST_SHOWN),
+        shown=MOST_SHOWN,
     )
 
 
@@ -233,18 +232,8 @@ def _copied(role: Role) -> dict[str, Any]:
     }
 
 
-def _page() -> int:
-    page = request.args.get("page", 1, type=int)
-    if not 1 <= page <= 100_000:
-        abort(404)
-    return page
-
-
 def _get(role_id: uuid.UUID) -> Role:
-    role = role_editor.find_role(role_id)
-    if role is None:
-        abort(404)
-    return role
+    return found(role_editor.find_role(role_id))
 
 
 def _get_custom(role_id: uuid.UUID) -> Role:

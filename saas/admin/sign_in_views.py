@@ -7,12 +7,12 @@ from flask_babel import lazy_gettext
 from auth import audit, descriptions, domain_records, domains, provisional
 from auth.permissions import AccessPermission, can, requires
 from auth.providers.registry import list_configs
-from saas.admin import domain_views, provider_states, provider_views
+from saas.admin import domain_views, provider_states, provider_views, provisioning_views
 from saas.admin.domain_views import DomainForm
 from saas.navigation import Entry
 
 bp = Blueprint("sign_in", __name__, url_prefix="/admin/sign-in", template_folder="templates")
-for part in (provider_views, provider_states, domain_views):
+for part in (provider_views, provider_states, provisioning_views, domain_views):
     bp.register_blueprint(part.bp)
 
 ENTRY = Entry(
@@ -20,7 +20,7 @@ ENTRY = Entry(
 )
 
 
-_PREFIXES = ("domain ", "sign-in ", "single sign-on ", "signed out by ", "provider ")
+_PREFIXES = ("domain ", "sign-in ", "single sign-on ", "signed out by ", "provider ", "provisioning ")
 SHOWN = tuple(kind for kind in audit.KINDS if kind.startswith(_PREFIXES))
 """Kinds of events that are about how people sign in."""
 

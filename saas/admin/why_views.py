@@ -10,7 +10,9 @@ from flask_babel import lazy_gettext
 from auth import explain, holders, role_holders, roles
 from auth.models import Role, User
 from auth.permissions import AccessPermission, Permission, can, requires
+from saas import page_number
 from saas.admin import origin_words, why_objects
+from saas.lookup import found
 from saas.navigation import Entry
 
 bp = Blueprint("why", __name__, url_prefix="/admin", template_folder="templates")
@@ -18,16 +20,13 @@ bp = Blueprint("why", __name__, url_prefix="/admin", template_folder="templates"
 ENTRY = Entry(
     "why.list_permissions", lazy_gettext("Permissions"), "key", visible=lambda: can(AccessPermission.ROLE_READ)
 )
-PAGE = 50
 
 
 @bp.get("/members/<uuid:user_id>/why")
 @requires(AccessPermission.ROLE_READ)
 def show(user_id: uuid.UUID) -> ResponseReturnValue:
     """Why a member may do something, or may not: on the whole workspace, or on one object."""
-    user: User | None = g.db.find(User, user_id)
-    if user is None:
-        abort(404)
+    user = found(g.db.find(User, user_id))
     asked = request.args.get("permission", "")
     permission, on = _permission(asked) if asked else None, why_objects.chosen()
     return render_template(
@@ -52,21 +51,18 @@ def list_permissions() -> ResponseReturnValue:
 @requires(AccessPermission.ROLE_READ)
 def who_can(permission: str) -> ResponseReturnValue:
     """Who can do something: on the whole workspace, or on one object."""
-    known, on, page = _permission(permission), why_objects.chosen(), request.args.get("page", 1, type=int)
-    if not 1 <= page <= 100_000:
-        abort(404)
+    known, on, page = _permission(permission), why_objects.chosen(), page_number.asked()
     place = on.place if on else None
-    found = holders.list_holders(known, on=place, limit=PAGE, offset=(page - 1) * PAGE)
+    listed = holders.list_holders(known, on=place, limit=page.size, offset=page.offset)
     return render_template(
         "admin/who_can.html",
         permission=known,
         on=on,
         kinds=why_objects.choices(on),
-        people=found.people,
-        chains=found.chains,
+        people=listed.people,
+        chains=listed.chains,
         total=holders.count_holders(known, on=place),
-        page=page,
-        page_size=PAGE,
+        paging=page,
         **_words(),
     )
 

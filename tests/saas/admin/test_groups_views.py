@@ -3,12 +3,10 @@
 import re
 import secrets
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from flask import Flask, g
-from sqlalchemy import event, insert, select
+from sqlalchemy import insert, select
 
 from auth import local_groups
 from auth.models import Grant, Group, Membership, User
@@ -16,6 +14,7 @@ from auth.providers.models import ProviderConfig
 from auth.roles import create_role, get_role
 from tests.auth.helpers import inside, row_of
 from tests.factories import Person, Workspace, add_person
+from tests.statements import counted
 from tests.visitor import Visitor, sign_in
 
 LIST, NEW = "/admin/groups/", "/admin/groups/new"
@@ -69,20 +68,6 @@ def role_id(app: Flask, workspace: Workspace, name: str) -> str:
 def names(page: str) -> list[str]:
     """The groups in the list, in their order."""
     return re.findall(r'<a href="/admin/groups/[0-9a-f-]{36}">([^<]+)</a>', page)
-
-
-@contextmanager
-def counted(app: Flask) -> Iterator[list[str]]:
-    """The statements that are sent within the block."""
-    sent: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        sent.append(statement)
-
-    engine = app.extensions["tenants"].engines.shared
-    event.listen(engine, "before_cursor_execute", note)
-    yield sent
-    event.remove(engine, "before_cursor_execute", note)
 
 
 def test_there_are_no_groups_yet_and_the_page_says_what_to_do(admin: Visitor) -> None:

@@ -2,19 +2,18 @@
 
 import re
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, select
+from sqlalchemy import select
 
 from auth import invitations, roles
 from auth.models import Invitation
 from tenants.db import now
 from tests.auth.helpers import change, inside, link_in, mail_to
 from tests.factories import Workspace, add_person
+from tests.statements import counted
 from tests.visitor import Visitor, sign_in
 
 LIST, NEW = "/admin/invitations/", "/admin/invitations/new"
@@ -39,20 +38,6 @@ def pending(app: Flask, workspace: Workspace) -> list[Invitation]:
 def addresses(page: str) -> list[str]:
     """The addresses in the list, in their order."""
     return re.findall(r'role="rowheader"[^>]*>([^<]+)<', page)
-
-
-@contextmanager
-def counted(app: Flask) -> Iterator[list[str]]:
-    """The statements that are sent within the block."""
-    sent: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        sent.append(statement)
-
-    engine = app.extensions["tenants"].engines.shared
-    event.listen(engine, "before_cursor_execute", note)
-    yield sent
-    event.remove(engine, "before_cursor_execute", note)
 
 
 def test_nobody_is_invited_yet_and_the_page_says_what_to_do(admin: Visitor) -> None:

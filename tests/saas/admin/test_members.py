@@ -1,14 +1,15 @@
 """Members, on their pages and by the API: listed, looked at, and decided about within the guards."""
 
+import re
 import uuid
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, select
+from sqlalchemy import insert, select
 
-from auth import accounts, members, roles
+from auth import accounts, local_groups, members, roles
 from auth.audit_models import AuditEvent
 from auth.errors import NotAllowed
 from auth.holdings import find_holder
@@ -21,6 +22,7 @@ from tenants.db import now
 from tests.auth import sources
 from tests.auth.helpers import add_passkey, change, grant, inside, row_of, set_up_app
 from tests.factories import Person, Workspace, add_person, make_project
+from tests.statements import counted
 from tests.visitor import Visitor, sign_in
 
 PAGE, API = "/admin/members/", "/api/v1/members"
@@ -93,19 +95,29 @@ class TestList:
         assert found(app, acme, state="deactivated") == ["Viewer"]
         assert found(app, acme, state="unconfirmed") == ["Admin"]
 
-    def test_a_page_of_many_costs_no_more_statements_than_one_of_few(self, app: Flask, acme: Workspace) -> None:
+    @pytest.mark.parametrize("path", [PAGE, f"{PAGE}?sort=-seen", API, f"{API}?sort=signed_in"])
+    def test_many_cost_no_more_statements_than_few(
+        self, app: Flask, acme: Workspace, admin: Visitor, path: str
+    ) -> None:
         def cost() -> int:
-            with inside(app, acme) as session:
-                run: list[str] = []
-                connection = session.connection()
-                event.listen(connection, "before_cursor_execute", lambda *args: run.append(args[2]))
-                members.find(Filter(), limit=50)
-                return len(run)
+            with counted(app) as sent:
+                assert admin.get(path).status_code == 200
+            return len(sent)
 
+        admin.get(path)  # which has more to find out
         few = cost()
-        for _ in range(20):
-            add_person(app, acme)
+        with inside(app, acme) as session:
+            session.execute(insert(User), [{"email": f"p{one}@x.example", "name": f"P {one}"} for one in range(60)])
+        admin.get(path)
         assert cost() == few
+
+    def test_they_are_sorted_by_when_they_were_last_seen(self, app: Flask, acme: Workspace, admin: Visitor) -> None:
+        sign_in(app, acme, "viewer")
+        page = admin.get(f"{PAGE}?sort=-seen").text
+        rows = re.findall(r'role="rowheader"><a [^>]*>([^<]+)<', page)
+        assert rows == ["Viewer", "Admin", "Member", "Owner"]
+        assert 'aria-sort="descending"' in page
+        assert "sort=seen" in page
 
     @pytest.mark.parametrize("query", ["sort=password", "page=0", "state=x", "role=x", "source=x"])
     def test_what_there_is_not_is_not_found(self, admin: Visitor, query: str) -> None:
@@ -128,6 +140,24 @@ class TestMember:
         page = admin.get(self.path(member)).text
         for shown in (member.email, "Viewer", "for the audit", "project:create", "127.0.0.1"):
             assert shown in page
+
+    def test_roles_and_groups_lead_to_their_pages(self, app: Flask, acme: Workspace, admin: Visitor) -> None:
+        viewer = acme.people["viewer"]
+        with inside(app, acme):
+            group, role = local_groups.create_group("Night <b>", actor=None), roles.get_role("member")
+            local_groups.give_role(group, role, actor=None)
+            local_groups.add_member(group, row_of(viewer), actor=None)
+            to_group, to_role = f'<a href="/admin/groups/{group.id}">', f'<a href="/admin/roles/{role.id}">'
+            roles.create_role("hiring", ["member:manage"], actor=None)
+        page = admin.get(self.path(viewer)).text
+        assert page.count(f"{to_group}Night &lt;b&gt;</a>") == 2
+        assert f"{to_role}Member</a>" in page
+        hiring = Visitor(app, acme.host)
+        hiring.sign_in(add_person(app, acme, role="hiring"))
+        page = hiring.get(self.path(viewer)).text
+        assert "Night &lt;b&gt;" in page
+        assert to_group not in page
+        assert to_role not in page
 
     def test_a_role_is_given_until_a_day_and_taken_back(self, app: Flask, acme: Workspace, admin: Visitor) -> None:
         viewer = acme.people["viewer"]
@@ -285,6 +315,25 @@ class TestApi:
             cursor = page["next_cursor"]
         assert seen == sorted(person.email for person in acme.people.values())
 
+    @pytest.mark.parametrize("sort", ["-name", "created", "-seen", "signed_in"])
+    def test_so_it_is_in_any_order(self, app: Flask, acme: Workspace, admin: Visitor, sort: str) -> None:
+        sign_in(app, acme, "viewer").post("/auth/logout")
+        seen: list[str] = []
+        path = f"{API}?sort={sort}"
+        whole = [item["name"] for item in admin.get(path).get_json()["items"]]
+        cursor = ""
+        while cursor is not None:
+            page = admin.get(f"{path}&limit=1&cursor={cursor}").get_json()
+            seen += [item["name"] for item in page["items"]]
+            cursor = page["next_cursor"]
+        assert seen == whole
+        assert sorted(seen) == ["Admin", "Member", "Owner", "Viewer"]
+
+    def test_a_cursor_of_another_order_is_named(self, admin: Visitor) -> None:
+        cursor = admin.get(f"{API}?limit=1").get_json()["next_cursor"]
+        answer = admin.get(f"{API}?sort=seen&cursor={cursor}")
+        assert (answer.status_code, answer.get_json()["errors"][0]["field"]) == (422, "cursor")
+
     def test_one_is_told_with_grants(self, acme: Workspace, admin: Visitor) -> None:
         told = admin.get(f"{API}/{acme.people['viewer'].id}").get_json()
         assert (told["state"], told["roles"]) == ("active", ["viewer"])
@@ -310,6 +359,6 @@ class TestApi:
         assert answer.status_code == 422
         assert answer.get_json()["errors"][0]["field"] == next(iter(body))
 
-    @pytest.mark.parametrize("query", ["state=x", "role=x", "source=x", "cursor=x", "limit=0"])
+    @pytest.mark.parametrize("query", ["state=x", "role=x", "source=x", "cursor=x", "limit=0", "sort=x"])
     def test_a_wrong_filter_is_named(self, admin: Visitor, query: str) -> None:
         assert admin.get(f"{API}?{query}").status_code == 422

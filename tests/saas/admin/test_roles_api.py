@@ -60,7 +60,8 @@ def test_a_role_is_made_shown_changed_and_deleted(app: Flask, acme: Workspace, a
     assert admin.get(f"{BASE}/{role['id']}").json == role
     changed = send(admin, "PATCH", f"{BASE}/{role['id']}", {"permissions": ["project:read"]})
     assert changed.json == role | {"permissions": ["project:read"]}
-    assert send(admin, "PATCH", f"{BASE}/{role['id']}", {"name": "Lector", "description": ""}).json["name"] == "Lector"
+    renamed = send(admin, "PATCH", f"{BASE}/{role['id']}", {"name": "Inspector", "description": ""}).json
+    assert renamed["name"] == "Inspector", renamed
     assert send(admin, "DELETE", f"{BASE}/{role['id']}").status_code == 204
     assert admin.get(f"{BASE}/{role['id']}").status_code == 404
     assert send(admin, "DELETE", f"{BASE}/{role['id']}").status_code == 404

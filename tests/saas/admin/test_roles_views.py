@@ -2,20 +2,19 @@
 
 import re
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, select
+from sqlalchemy import select
 
 from auth import default_role, invitations, role_editor, roles, users
 from auth.models import Group, Invitation, Role
 from tenants.db import now
 from tests.auth.helpers import grant, inside
 from tests.factories import Workspace, add_person
+from tests.statements import counted
 from tests.visitor import Visitor, sign_in
 
 LIST, NEW = "/admin/roles/", "/admin/roles/new"
@@ -69,20 +68,6 @@ def boxes(page: str) -> dict[str, tuple[bool, bool]]:
     """The matrix: permission → (ticked, disabled)."""
     found = re.findall(r'name="permissions" value="([^"]+)"([^>]*)>', page)
     return {name: ("checked" in rest, "disabled" in rest) for name, rest in found}
-
-
-@contextmanager
-def counted(app: Flask) -> Iterator[list[str]]:
-    """The statements that are sent within the block."""
-    sent: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        sent.append(statement)
-
-    engine = app.extensions["tenants"].engines.shared
-    event.listen(engine, "before_cursor_execute", note)
-    yield sent
-    event.remove(engine, "before_cursor_execute", note)
 
 
 # Looking
@@ -262,12 +247,12 @@ def test_a_previewed_change_is_saved(app: Flask, acme: Workspace, admin: Visitor
     role = make(app, acme, "Auditor", "project:read")
     visitor = Visitor(app, acme.host)
     visitor.sign_in(add_person(app, acme, role="Auditor"))
-    preview = admin.post(f"{LIST}{role}/edit", fields(name="Lector", permissions=[]))
-    assert "“Auditor” becomes “Lector”" in preview.text
+    preview = admin.post(f"{LIST}{role}/edit", fields(name="Inspector", permissions=[]))
+    assert "“Auditor” becomes “Inspector”" in preview.text
     assert visitor.get("/projects/").status_code == 200
     assert admin.post(f"{LIST}{role}/edit", hidden(preview.text) | {"step": "save"}).status_code == 302
     assert visitor.get("/projects/").status_code == 403
-    assert stored(app, acme, "Lector") is not None
+    assert stored(app, acme, "Inspector") is not None
 
 
 def test_boxes_of_what_one_does_not_hold_cannot_be_changed_either_way(app: Flask, acme: Workspace) -> None:
