@@ -1,4 +1,4 @@
-"""What all JSON endpoints share, and `/api/v1/me`."""
+"""What all JSON endpoints share."""
 
 import base64
 import binascii
@@ -6,18 +6,16 @@ import json
 import re
 from typing import Any
 
-from flask import Blueprint, abort, g, jsonify, request
-from flask.typing import ResponseReturnValue
+from flask import abort, request
 from werkzeug.exceptions import BadRequest, UnprocessableEntity
 
-from auth.permissions import signed_in
-
-bp = Blueprint("api", __name__, url_prefix="/api/v1")
+from auth import json_body
 
 LARGEST_PAGE = 100
 
 # An escaped NUL, in a name or a value at any depth; databases refuse it in their own ways.
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 class InvalidFields(UnprocessableEntity):
@@ -28,30 +26,22 @@ class InvalidFields(UnprocessableEntity):
         self.fields = fields
 
 
-@bp.get("/me")
-@signed_in
-def me() -> ResponseReturnValue:
-    """The caller: tenant, user, roles and permissions."""
-    return jsonify(
-        tenant={"id": str(g.tenant.id), "slug": g.tenant.slug, "name": g.tenant.name},
-        user={"id": str(g.identity.user_id), "email": g.identity.email, "name": g.identity.name},
-        roles=list(g.identity.roles),
-        permissions=sorted(g.permissions),
-    )
-
-
 def read_object() -> dict[str, Any]:
     """The JSON object in the request's body. Answers 415 for another type, 400 for what is no JSON object."""
     if not request.is_json:
         abort(415)
     try:
-        body = json.loads(request.get_data(cache=False), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        raise BadRequest from None
+        body = json_body.parse(json_body.received())
+    except json_body.InvalidJson as error:
+        raise BadRequest(str(error)) from None
     if not isinstance(body, dict):
         raise BadRequest
     if _NUL.search(json.dumps(body)):
         raise BadRequest
+    try:
+        json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # half a character, which no database takes
+        raise BadRequest from None
     return body
 
 
@@ -71,19 +61,20 @@ def write_cursor(*position: str) -> str:
     return base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
 
 
-def read_cursor(length: int) -> list[str] | None:
-    """The position in the request's `cursor`, None for the first page. Answers 422 for what is no cursor of ours."""
-    cursor = request.args.get("cursor")
+def read_cursor(length: int, given: str | None = None) -> list[str] | None:
+    """The position in the request's `cursor`, None without one. Raises InvalidFields for what is no cursor of ours."""
+    cursor = request.args.get("cursor") if given is None else given
     if not cursor:
         return None
     try:
         position = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, RecursionError):
         position = None
-    if not isinstance(position, list) or len(position) != length or not all(isinstance(part, str) for part in position):
+    if not isinstance(position, list) or len(position) != length or not all(map(_is_text, position)):
         raise InvalidFields([{"field": "cursor", "message": "is not one that a list has given"}])
     return position
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(name)
+def _is_text(part: Any) -> bool:
+    """Whether that is a text that databases take: neither NULs nor halves of letters, both of which JSON can hold."""
+    return isinstance(part, str) and _NO_TEXT.search(part) is None

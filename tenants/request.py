@@ -30,6 +30,7 @@ class Suspended(Forbidden):
     """The tenant exists and is suspended."""
 
     description = "This workspace is suspended."
+    problem = "suspended"
 
 
 def init_app(app: Flask) -> None:

@@ -1,206 +1,219 @@
 """JSON of members."""
 
 import uuid
-from typing import Annotated, Any, TypeVar
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
-from flask import Blueprint, abort, g, jsonify, request
-from flask.typing import ResponseReturnValue
-from flask_babel import gettext as _
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from flask import Blueprint, g
+from pydantic import Field, StringConstraints
 
-from auth import accounts, bulk_grants, members, roles, users
-from auth.errors import UnknownRole
+from auth import accounts, members, users
 from auth.holdings import Held, find_holder
-from auth.members import LOCAL, STATES, Filter, Member
+from auth.members import LOCAL, Filter, Member, Place
 from auth.models import User
 from auth.permissions import AccessPermission, requires
-from saas.api import InvalidFields, page_size, read_cursor, read_object, write_cursor
+from saas.lookup import found
+from saas.operations import Answerable, operation
+from saas.shapes import Answer, Change, Page, Paging, bad_cursor, first_page, read_id
 
 bp = Blueprint("members_api", __name__, url_prefix="/api/v1/members")
 
-Body = TypeVar("Body", bound=BaseModel)
-
-manages = requires(AccessPermission.MEMBER_MANAGE)
+State = Literal["active", "unconfirmed", "deactivated"]
 
 
-class Until(BaseModel):
-    """How long a role is given for."""
+class MemberQuery(Paging):
+    """Which members, and in which order."""
 
-    model_config = ConfigDict(extra="forbid")
+    search: Annotated[str, Field(max_length=200)] = ""
+    """Part of the name or the address."""
+    role: uuid.UUID | None = None
+    """Id of a role that they hold."""
+    group: uuid.UUID | None = None
+    """Id of a group that they are in."""
+    source: uuid.UUID | Literal["here", ""] = ""
+    """Id of the source that vouches for them; here: none does."""
+    state: State | None = None
+    sort: Literal[
+        "email", "-email", "name", "-name", "created", "-created", "seen", "-seen", "signed_in", "-signed_in"
+    ] = "email"
 
-    ends_at: AwareDatetime | None = None
+
+class MemberJson(Answer):
+    """A person of the workspace."""
+
+    id: uuid.UUID
+    name: str
+    email: str
+    state: State
+    roles: list[str]
+    """On the whole workspace, by themselves and through groups."""
+    sources: list[str]
+    """Labels of the sources that vouch for them."""
+    created_at: datetime
+    seen_at: datetime | None
+    signed_in_at: datetime | None
 
 
-class Many(Until):
-    """A role, and to whom it is given."""
+class ObjectOfGrant(Answer):
+    """The one object on which a role is given."""
 
-    role: Annotated[str, StringConstraints(min_length=1, max_length=roles.LONGEST_NAME)]
-    member_ids: Annotated[list[uuid.UUID], Field(min_length=1, max_length=bulk_grants.MOST_AT_ONCE)]
+    type: str
+    id: uuid.UUID
+
+
+class GrantJson(Answer):
+    """A role that reaches somebody."""
+
+    id: uuid.UUID
+    role: str
+    group: str | None
+    origin: str
+    given_by: uuid.UUID | None
+    reason: str | None
+    object: ObjectOfGrant | None
+    ends_at: datetime | None
+    lapsed: bool
+    """Its end has come: it gives nothing."""
+
+
+class MemberInFull(MemberJson):
+    """A person with all that reaches them."""
+
+    grants: list[GrantJson]
+
+
+class MemberChange(Change):
+    """The body that changes a member: what is left out stays."""
+
+    name: Annotated[str, StringConstraints(max_length=400)] = ""
+    active: bool = True
+
+
+class EndedSessions(Answer):
+    """How many login sessions were ended."""
+
+    ended: int
 
 
 @bp.get("")
-@manages
-def list_members() -> ResponseReturnValue:
-    """The members by address, a page after `cursor`; `search`, `role`, `group`, `source` and `state` narrow them."""
-    limit, position = page_size(), read_cursor(2)
-    place = (position[0], _uuid("cursor", position[1])) if position is not None else None
-    found = members.after(_wanted(), place, limit=limit + 1)
-    shown = found[:limit]
-    more = write_cursor(shown[-1].user.email, str(shown[-1].user.id)) if len(found) > limit else None
-    return jsonify(items=[_as_dict(member) for member in shown], next_cursor=more)
+@requires(AccessPermission.MEMBER_MANAGE)
+@operation("List members", query=MemberQuery, returns=Page[MemberJson], tag="Members")
+def list_members(query: MemberQuery) -> Answerable:
+    """A page of the members, by address unless sorted otherwise."""
+    source = LOCAL if query.source == "here" else str(query.source)
+    wanted = Filter(search=query.search, source=source, state=query.state or "", role=query.role, group=query.group)
+    listed = members.after(wanted, _place(query), sort=query.sort, limit=query.limit + 1)
+    shown, more = first_page(listed, query.limit, lambda member: _as_text(member.place(query.sort)))
+    return {"items": [as_json(member) for member in shown], "next_cursor": more}
 
 
 @bp.get("/<uuid:user_id>")
-@manages
-def show(user_id: uuid.UUID) -> ResponseReturnValue:
+@requires(AccessPermission.MEMBER_MANAGE)
+@operation("Show a member", returns=MemberInFull, tag="Members")
+def show(user_id: uuid.UUID) -> Answerable:
     """A member with all that reaches them."""
-    holder = find_holder(user_id)
-    if holder is None:
-        abort(404)
-    held = [_as_grant(one, lapsed=False) for one in holder.held] + [
-        _as_grant(one, lapsed=True) for one in holder.lapsed
-    ]
-    return jsonify(_as_dict(members.describe(_get(user_id))) | {"grants": held})
+    return _in_full(get_member(user_id))
 
 
 @bp.delete("/<uuid:user_id>")
-@manages
-def remove(user_id: uuid.UUID) -> ResponseReturnValue:
-    """Remove a member for good."""
-    accounts.remove(_get(user_id), actor=g.identity)
-    return "", 204
+@requires(AccessPermission.MEMBER_MANAGE)
+@operation("Remove a member", tag="Members")
+def remove(user_id: uuid.UUID) -> Answerable:
+    """Remove a member for good; what they have made stays."""
+    accounts.remove(get_member(user_id), actor=g.identity)
 
 
 @bp.patch("/<uuid:user_id>")
-@manages
-def change(user_id: uuid.UUID) -> ResponseReturnValue:
-    """Rename, deactivate or reactivate a member: `name`, `active`."""
-    user, body = _get(user_id), read_object()
-    for name, value in body.items():
-        if name not in ("name", "active") or not isinstance(value, str if name == "name" else bool):
-            raise InvalidFields([{"field": name, "message": "name is a text and active true or false; nothing else"}])
-    if "name" in body:
-        accounts.rename(user, body["name"], actor=g.identity)
-    if body.get("active") is False and user.active:
+@requires(AccessPermission.MEMBER_MANAGE)
+@operation("Change a member", body=MemberChange, returns=MemberInFull, tag="Members")
+def change(user_id: uuid.UUID, body: MemberChange) -> Answerable:
+    """Rename, deactivate or reactivate a member. Deactivation signs them out at once."""
+    user, given = get_member(user_id), body.model_dump(exclude_unset=True)
+    if "name" in given:
+        accounts.rename(user, given["name"], actor=g.identity)
+    if given.get("active") is False and user.active:
         users.deactivate_user(user, actor=g.identity)
-    elif body.get("active") is True and not user.active:
+    elif given.get("active") is True and not user.active:
         users.reactivate_user(user, actor=g.identity)
-    return jsonify(_as_dict(members.describe(user)))
+    g.db.flush()
+    return _in_full(user)
 
 
 @bp.post("/<uuid:user_id>/end-sessions")
-@manages
-def end_sessions(user_id: uuid.UUID) -> ResponseReturnValue:
-    """Sign a member out everywhere."""
-    return jsonify(ended=accounts.end_sessions(_get(user_id), actor=g.identity))
+@requires(AccessPermission.MEMBER_MANAGE)
+@operation("Sign a member out everywhere", returns=EndedSessions, tag="Members")
+def end_sessions(user_id: uuid.UUID) -> Answerable:
+    """End all login sessions of a member."""
+    return {"ended": accounts.end_sessions(get_member(user_id), actor=g.identity)}
 
 
 @bp.post("/<uuid:user_id>/reset-second-factor")
-@manages
-def reset_second_factor(user_id: uuid.UUID) -> ResponseReturnValue:
+@requires(AccessPermission.MEMBER_MANAGE)
+@operation("Reset a member's second factor", tag="Members")
+def reset_second_factor(user_id: uuid.UUID) -> Answerable:
     """Take a member's second factors away, and sign them out."""
-    accounts.reset_second_factor(_get(user_id), actor=g.identity)
-    return "", 204
+    accounts.reset_second_factor(get_member(user_id), actor=g.identity)
 
 
-@bp.put("/<uuid:user_id>/roles/<path:role>")
-@manages
-def give_role(user_id: uuid.UUID, role: str) -> ResponseReturnValue:
-    """Give a member a role on the whole workspace, until `ends_at` if the body says so."""
-    given = _read(Until) if request.get_data() else Until()
-    try:
-        bulk_grants.give_to_many([_get(user_id)], roles.get_role(role), actor=g.identity, expires_at=given.ends_at)
-    except UnknownRole:
-        abort(404)
-    return "", 204
+def get_member(user_id: uuid.UUID) -> User:
+    """The member of that id. Answers 404 without one."""
+    user = members.find_one(user_id)
+    return found(user)
 
 
-@bp.post("/roles")
-@manages
-def give_role_to_many() -> ResponseReturnValue:
-    """Give many members a role, all or none of them; `given` says to how many that was news."""
-    given = _read(Many)
-    people = members.find_all(given.member_ids)
-    if missing := set(given.member_ids) - {user.id for user in people}:
-        raise InvalidFields([{"field": "member_ids", "message": f"no member has the id {min(map(str, missing))}"}])
-    try:
-        role = roles.get_role(given.role)
-    except UnknownRole as error:
-        raise InvalidFields([{"field": "role", "message": str(error)}]) from None
-    return jsonify(given=bulk_grants.give_to_many(people, role, actor=g.identity, expires_at=given.ends_at))
+def _in_full(user: User) -> dict[str, Any]:
+    member, holder = as_json(members.describe(user)), found(find_holder(user.id))
+    held = [_as_grant(one, lapsed=False) for one in holder.held]
+    lapsed = [_as_grant(one, lapsed=True) for one in holder.lapsed]
+    return member.model_dump() | {"grants": held + lapsed}
 
 
-@bp.delete("/<uuid:user_id>/roles/<path:role>")
-@manages
-def take_role(user_id: uuid.UUID, role: str) -> ResponseReturnValue:
-    """Take it back."""
-    try:
-        taken = roles.revoke_role(_get(user_id), role, actor=g.identity)
-    except UnknownRole:
-        abort(404)
-    return ("", 204) if taken else abort(404)
-
-
-def _wanted() -> Filter:
-    state, source = request.args.get("state", ""), request.args.get("source", "")
-    if state and state not in STATES:
-        raise InvalidFields([{"field": "state", "message": f"one of {', '.join(STATES)}"}])
-    if source not in ("", LOCAL):
-        _uuid("source", source)
-    ids = {name: _uuid(name, request.args[name]) for name in ("role", "group") if request.args.get(name)}
-    return Filter(search=request.args.get("search", "")[:200], source=source, state=state, **ids)
-
-
-def _read(model: type[Body]) -> Body:
-    try:
-        return model.model_validate(read_object())
-    except ValidationError as error:
-        raise InvalidFields(
-            [{"field": ".".join(map(str, fault["loc"])), "message": fault["msg"]} for fault in error.errors()]
-        ) from None
-
-
-def _uuid(field: str, text: str) -> uuid.UUID:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        raise InvalidFields([{"field": field, "message": _("is no id")}]) from None
-
-
-def _get(user_id: uuid.UUID) -> User:
-    user: User | None = g.db.find(User, user_id)
-    if user is None:
-        abort(404)
-    return user
-
-
-def _as_dict(member: Member) -> dict[str, Any]:
+def as_json(member: Member) -> MemberJson:
+    """A member for programs."""
     user = member.user
-    return {
-        "id": str(user.id),
-        "name": user.name,
-        "email": user.email,
-        "state": member.state,
-        "roles": member.roles,
-        "sources": member.sources,
-        "created_at": _time(user.created_at),
-        "seen_at": _time(member.seen_at),
-    }
+    return MemberJson.model_validate(
+        {
+            "id": user.id,
+            "name": user.name,
+            "email": user.email,
+            "state": member.state,
+            "roles": member.roles,
+            "sources": member.sources,
+            "created_at": user.created_at,
+            "seen_at": member.seen_at,
+            "signed_in_at": member.signed_in_at,
+        }
+    )
 
 
-def _as_grant(held: Held, *, lapsed: bool) -> dict[str, Any]:
-    return {
-        "id": str(held.grant_id),
-        "role": held.role,
-        "group": held.group,
-        "origin": held.origin,
-        "given_by": str(held.granted_by) if held.granted_by else None,
-        "reason": held.reason,
-        "object": {"type": held.object_type, "id": str(held.object_id)} if held.object_id else None,
-        "ends_at": _time(held.expires_at),
-        "lapsed": lapsed,
-    }
+def _as_text(place: Place) -> list[str]:
+    value, user_id = place
+    return [value.isoformat() if isinstance(value, datetime) else value or "", str(user_id)]
 
 
-def _time(moment: Any) -> str | None:
-    return moment.isoformat().replace("+00:00", "Z") if moment else None
+def _place(query: MemberQuery) -> Place | None:
+    position = query.position(2)
+    if position is None:
+        return None
+    value, user_id = position[0], read_id(position[1])
+    if query.sort.removeprefix("-") in ("name", "email"):
+        return value, user_id
+    try:
+        return datetime.fromisoformat(value).astimezone(UTC) if value else None, user_id
+    except (ValueError, OverflowError):
+        raise bad_cursor() from None
+
+
+def _as_grant(held: Held, *, lapsed: bool) -> GrantJson:
+    place = ObjectOfGrant(type=held.object_type, id=held.object_id) if held.object_id else None
+    return GrantJson(
+        id=held.grant_id,
+        role=held.role,
+        group=held.group,
+        origin=held.origin,
+        given_by=held.granted_by,
+        reason=held.reason,
+        object=place,
+        ends_at=held.expires_at,
+        lapsed=lapsed,
+    )

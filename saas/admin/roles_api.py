@@ -1,179 +1,191 @@
 """JSON of roles: the catalogue of permissions, and the roles with what they permit."""
 
 import uuid
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-from flask import Blueprint, abort, g, jsonify, request, url_for
-from flask.typing import ResponseReturnValue
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from flask import Blueprint, abort, g, url_for
+from pydantic import Field, StringConstraints
 
-from auth import default_role, role_editor, role_holders, role_preview, roles
+from auth import default_role, role_editor, role_holders, roles
 from auth.errors import UnknownPermission, UnknownRole, UnsuitableName
 from auth.models import Role
 from auth.permissions import AccessPermission, requires
 from auth.role_holders import Counted
-from auth.role_preview import Effect, Preview
-from saas.api import InvalidFields, page_size, read_cursor, read_object, write_cursor
+from saas.api import InvalidFields
+from saas.operations import Answerable, operation
+from saas.shapes import Answer, CountedPage, Given, Page, Paging, bad_cursor, first_page
 
 bp = Blueprint("roles_api", __name__, url_prefix="/api/v1")
 
-Body = TypeVar("Body", bound=BaseModel)
-
-MOST_SHOWN = 1000
-"""Members, and groups, that a preview lists; it counts all of them."""
-
 _Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=roles.LONGEST_NAME)]
 _Description = Annotated[str, StringConstraints(max_length=roles.LONGEST_DESCRIPTION)]
-_Permissions = Annotated[list[Annotated[str, StringConstraints(max_length=80)]], Field(max_length=1000)]
+Permissions = Annotated[list[Annotated[str, StringConstraints(max_length=80)]], Field(max_length=1000)]
 
 
-class NewRole(BaseModel):
+class NewRole(Given):
     """The body that makes a role."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: _Name
     description: _Description = ""
-    permissions: _Permissions
+    permissions: Permissions
 
 
-class Change(BaseModel):
+class RoleChange(Given):
     """The body that changes a role: what is left out stays."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: _Name | None = None
     description: _Description | None = None
-    permissions: _Permissions | None = None
+    permissions: Permissions | None = None
 
 
-class Wanted(BaseModel):
-    """The body that previews a change: of the permissions, or, without them, a deletion."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    permissions: _Permissions | None = None
-    replacement: uuid.UUID | None = None
-
-
-class Chosen(BaseModel):
+class DefaultRoleChoice(Given):
     """The body that chooses the role of new members."""
-
-    model_config = ConfigDict(extra="forbid")
 
     role_id: uuid.UUID | None
 
 
+class Deletion(Given):
+    """The query of a deletion."""
+
+    replacement: uuid.UUID | None = None
+    """The role that its holders are given instead; nothing, when left out."""
+
+
+class PermissionJson(Answer):
+    """Something that a role can permit."""
+
+    name: str
+    description: str
+    feature: str
+
+
+class Holders(Answer):
+    """How many hold a role."""
+
+    members: int
+    groups: int
+    ending: int
+    """Of these, how many only for a time."""
+
+
+class RoleJson(Answer):
+    """A set of permissions."""
+
+    id: uuid.UUID
+    name: str
+    label: str
+    description: str
+    builtin: bool
+    """It cannot be edited."""
+    object_type: str | None
+    """It is given on single objects of this type only."""
+    permissions: list[str]
+    default: bool
+    """Whoever joins without another role has it."""
+    holders: Holders
+
+
+class DefaultRoleJson(Answer):
+    """The role of people whom nothing else gives one; null for none."""
+
+    role_id: uuid.UUID | None
+    role: str | None
+
+
 @bp.get("/permissions")
 @requires(AccessPermission.ROLE_READ)
-def list_permissions() -> ResponseReturnValue:
-    """What a role can permit."""
+@operation("List permissions", returns=Page[PermissionJson], tag="Roles")
+def list_permissions() -> Answerable:
+    """What a role can permit, all of it at once."""
     items = [
         {"name": each.value, "description": str(each.description), "feature": str(feature.label)}
         for feature in roles.catalogue().features
         for each in feature.permissions
     ]
-    return jsonify(items=items, next_cursor=None)
+    return {"items": items, "next_cursor": None}
 
 
 @bp.get("/roles")
 @requires(AccessPermission.ROLE_READ)
-def list_roles() -> ResponseReturnValue:
+@operation("List roles", query=Paging, returns=CountedPage[RoleJson], tag="Roles")
+def list_roles(query: Paging) -> Answerable:
     """A page of the roles, built-in ones first, and how many there are."""
-    limit, after = page_size(), read_cursor(2)
+    after = query.position(2)
     if after is not None and after[0] not in ("built-in", "custom"):
-        raise InvalidFields([{"field": "cursor", "message": "is not one that a list has given"}])
+        raise bad_cursor()
     place = (after[0] == "built-in", after[1]) if after is not None else None
-    rows = role_holders.list_counted(limit=limit + 1, after=place)
-    last = rows[limit - 1].role if len(rows) > limit else None
-    more = write_cursor("built-in" if last.builtin else "custom", last.name) if last is not None else None
-    return jsonify(items=[as_json(row) for row in rows[:limit]], next_cursor=more, total=role_holders.count_roles())
+    rows = role_holders.list_counted(limit=query.limit + 1, after=place)
+    shown, more = first_page(
+        rows, query.limit, lambda row: ["built-in" if row.role.builtin else "custom", row.role.name]
+    )
+    return {"items": [as_json(row) for row in shown], "next_cursor": more, "total": role_holders.count_roles()}
 
 
 @bp.post("/roles")
 @requires(AccessPermission.ROLE_MANAGE)
-def create() -> ResponseReturnValue:
-    """Make a role."""
-    given = _read(NewRole)
+@operation("Make a role", body=NewRole, returns=RoleJson, status=201, tag="Roles")
+def create(body: NewRole) -> Answerable:
+    """Make a role of the workspace's own."""
     try:
-        draft = role_editor.draft_new(given.name, given.description, given.permissions, actor=g.identity)
+        draft = role_editor.draft_new(body.name, body.description, body.permissions, actor=g.identity)
         role = roles.create_role(draft.name, draft.permissions, description=draft.description, actor=g.identity)
     except (UnsuitableName, UnknownPermission) as error:
-        raise _invalid(error) from None
-    return jsonify(as_json(role_holders.count_of(role))), 201, {"Location": url_for("roles.show", role_id=role.id)}
+        raise invalid_role(error) from None
+    return as_json(role_holders.count_of(role)), 201, {"Location": url_for("roles_api.show", role_id=role.id)}
 
 
 @bp.get("/roles/<uuid:role_id>")
 @requires(AccessPermission.ROLE_READ)
-def show(role_id: uuid.UUID) -> ResponseReturnValue:
-    """A role."""
-    return jsonify(as_json(role_holders.count_of(_get(role_id))))
+@operation("Show a role", returns=RoleJson, tag="Roles")
+def show(role_id: uuid.UUID) -> Answerable:
+    """A role with what it permits."""
+    return as_json(role_holders.count_of(get_role(role_id)))
 
 
 @bp.patch("/roles/<uuid:role_id>")
 @requires(AccessPermission.ROLE_MANAGE)
-def change(role_id: uuid.UUID) -> ResponseReturnValue:
-    """Change a role of the tenant's own; what is left out stays."""
-    role, given = _get(role_id), _read(Change)
+@operation("Change a role", body=RoleChange, returns=RoleJson, tag="Roles")
+def change(role_id: uuid.UUID, body: RoleChange) -> Answerable:
+    """Change a role of the workspace's own; what is left out stays."""
+    role = get_role(role_id)
     try:
-        role = role_editor.change_role(role, actor=g.identity, **given.model_dump())
+        role = role_editor.change_role(role, actor=g.identity, **body.model_dump())
     except (UnsuitableName, UnknownPermission) as error:
-        raise _invalid(error) from None
+        raise invalid_role(error) from None
     except UnknownRole:
         abort(404)
-    return jsonify(as_json(role_holders.count_of(role)))
+    return as_json(role_holders.count_of(role))
 
 
 @bp.delete("/roles/<uuid:role_id>")
 @requires(AccessPermission.ROLE_MANAGE)
-def delete(role_id: uuid.UUID) -> ResponseReturnValue:
-    """Delete a role of the tenant's own; its holders are given `?replacement=`, the id of another one, or nothing."""
-    role = _get(role_id)
-    given = request.args.get("replacement")
-    try:
-        replacement = _named(uuid.UUID(given), "replacement") if given else None
-    except ValueError:
-        raise _unknown("replacement") from None
+@operation("Delete a role", query=Deletion, tag="Roles")
+def delete(role_id: uuid.UUID, query: Deletion) -> Answerable:
+    """Delete a role of the workspace's own; its holders are given the replacement, or nothing."""
+    role = get_role(role_id)
+    replacement = named_role(query.replacement, "replacement") if query.replacement else None
     try:
         role_editor.delete_role(role, replacement=replacement, actor=g.identity)
     except UnknownRole:
         abort(404)
-    return "", 204
-
-
-@bp.post("/roles/<uuid:role_id>/preview")
-@requires(AccessPermission.ROLE_MANAGE)
-def preview(role_id: uuid.UUID) -> ResponseReturnValue:
-    """Who would gain and lose what by a change of the role's permissions, or by its deletion."""
-    role, given = _get(role_id), _read(Wanted)
-    if given.permissions is None:
-        replacement = _named(given.replacement, "replacement") if given.replacement else None
-        role_editor.check_may_delete(role, replacement, actor=g.identity)
-        return jsonify(_as_preview(role_preview.preview_deletion(role, replacement)))
-    if given.replacement is not None:
-        raise InvalidFields([{"field": "replacement", "message": "is for a deletion, which has no permissions"}])
-    try:
-        draft = role_editor.draft_change(role, permissions=given.permissions, actor=g.identity)
-    except UnknownPermission as error:
-        raise _invalid(error) from None
-    return jsonify(_as_preview(role_preview.preview_change(role, draft.permissions)))
 
 
 @bp.get("/roles/default")
 @requires(AccessPermission.ROLE_READ)
-def show_default() -> ResponseReturnValue:
+@operation("Show the default role", returns=DefaultRoleJson, tag="Roles")
+def show_default() -> Answerable:
     """The role of people whom nothing else gives one."""
-    return jsonify(_as_default())
+    return _as_default()
 
 
 @bp.put("/roles/default")
 @requires(AccessPermission.ROLE_MANAGE)
-def choose_default() -> ResponseReturnValue:
+@operation("Choose the default role", body=DefaultRoleChoice, returns=DefaultRoleJson, tag="Roles")
+def choose_default(body: DefaultRoleChoice) -> Answerable:
     """Choose it, or none."""
-    given = _read(Chosen)
-    role = _named(given.role_id, "role_id") if given.role_id else None
+    role = named_role(body.role_id, "role_id") if body.role_id else None
     default_role.set_default_role(role, actor=g.identity)
-    return jsonify(_as_default())
+    return _as_default()
 
 
 def as_json(counted: Counted) -> dict[str, Any]:
@@ -192,40 +204,21 @@ def as_json(counted: Counted) -> dict[str, Any]:
     }
 
 
-def _as_preview(found: Preview) -> dict[str, Any]:
-    return {
-        "members": [_as_effect(one) for one in found.members[:MOST_SHOWN]],
-        "groups": [_as_effect(one) for one in found.groups[:MOST_SHOWN]],
-        "affected": {"members": len(found.members), "groups": len(found.groups)},
-        "unaffected": {"members": found.unaffected},
-    }
-
-
-def _as_effect(effect: Effect) -> dict[str, Any]:
-    found = effect.difference
-    return {
-        "id": str(effect.id),
-        "name": effect.name,
-        **({"email": effect.email, "active": effect.active} if effect.email else {}),
-        "gains": sorted(found.gains),
-        "loses": sorted(found.loses),
-        "on_objects": {"gains": sorted(found.gains_on_objects), "loses": sorted(found.loses_on_objects)},
-    }
-
-
 def _as_default() -> dict[str, Any]:
     role = default_role.current()
     return {"role_id": str(role.id) if role else None, "role": role.name if role else None}
 
 
-def _get(role_id: uuid.UUID) -> Role:
+def get_role(role_id: uuid.UUID) -> Role:
+    """The role of that id. Answers 404 without one."""
     role = role_editor.find_role(role_id)
     if role is None:
         abort(404)
     return role
 
 
-def _named(role_id: uuid.UUID, field: str) -> Role:
+def named_role(role_id: uuid.UUID, field: str) -> Role:
+    """The role that a field names. Raises InvalidFields without one."""
     role = role_editor.find_role(role_id)
     if role is None:
         raise _unknown(field)
@@ -236,15 +229,7 @@ def _unknown(field: str) -> InvalidFields:
     return InvalidFields([{"field": field, "message": "no such role in this workspace"}])
 
 
-def _invalid(error: UnsuitableName | UnknownPermission) -> InvalidFields:
+def invalid_role(error: UnsuitableName | UnknownPermission) -> InvalidFields:
+    """The refusal of what a role is to be called, or to permit."""
     field = "permissions" if isinstance(error, UnknownPermission) else "name"
     return InvalidFields([{"field": field, "message": str(error)}])
-
-
-def _read(model: type[Body]) -> Body:
-    try:
-        return model.model_validate(read_object())
-    except ValidationError as error:
-        raise InvalidFields(
-            [{"field": ".".join(map(str, fault["loc"])), "message": fault["msg"]} for fault in error.errors()]
-        ) from None

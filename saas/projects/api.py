@@ -1,96 +1,221 @@
-"""JSON of projects: list and create."""
+"""JSON of projects, their updates and their editors."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from flask import Blueprint, jsonify, request, url_for
-from flask.typing import ResponseReturnValue
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from flask import Blueprint, abort, g, url_for
+from pydantic import Field, StringConstraints
 
 from auth.errors import UnknownUser
-from auth.permissions import requires
-from saas.api import InvalidFields, page_size, read_cursor, read_object, write_cursor
-from saas.projects import service
-from saas.projects.models import ProjectStatus
-from saas.projects.permissions import ProjectPermission
+from auth.models import User
+from auth.permissions import AccessPermission, requires
+from saas.api import InvalidFields
+from saas.operations import Answerable, operation
+from saas.projects import orders, service
+from saas.projects.models import Project
+from saas.projects.permissions import OBJECT_TYPE, ProjectPermission
+from saas.shapes import Answer, Change, CountedPage, Given, Page, Paging, bad_cursor, first_page
 
 bp = Blueprint("projects_api", __name__, url_prefix="/api/v1/projects")
 
-NEWEST_FIRST = "-created"
+THIS_PROJECT = (OBJECT_TYPE, "project_id")
+
+Status = Literal["planned", "active", "done", "archived"]
+_Name = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=service.LONGEST_NAME),
+    Field(examples=["Apollo"]),
+]
+_Text = Annotated[str, StringConstraints(max_length=service.LONGEST_TEXT)]
 
 
-class NewProject(BaseModel):
+class NewProject(Given):
     """The body that creates a project."""
 
-    model_config = ConfigDict(extra="forbid", strict=False)
+    name: _Name
+    description: _Text = ""
+    status: Status = "active"
+    owner_id: uuid.UUID | None = None
+    """Who answers for it; the caller, when left out."""
+    due_on: date | None = None
 
-    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=service.LONGEST_NAME)]
-    description: Annotated[str, StringConstraints(max_length=service.LONGEST_TEXT)] = ""
-    status: Literal["planned", "active", "done", "archived"] = "active"
+
+class ProjectChange(Change):
+    """The body that changes a project: what is left out stays."""
+
+    name: _Name = ""
+    description: _Text = ""
+    status: Status = "active"
     owner_id: uuid.UUID | None = None
     due_on: date | None = None
 
 
+class ProjectQuery(Paging):
+    """Which projects, and in which order."""
+
+    search: Annotated[str, Field(max_length=200)] = ""
+    """Part of the name or the description."""
+    status: Status | None = None
+    """Without it, all but archived ones."""
+    owner_id: uuid.UUID | None = None
+    sort: Literal["-created", "created", "name", "-name", "-updated", "updated", "due", "-due"] = "-created"
+
+
+class ProjectJson(Answer):
+    """Something that people work on together."""
+
+    id: uuid.UUID
+    name: str
+    description: str
+    status: Status
+    owner_id: uuid.UUID | None
+    """Who answers for it; null once that person was removed."""
+    due_on: date | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class NewUpdate(Given):
+    """The body that adds an update."""
+
+    body: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=service.LONGEST_TEXT)]
+
+
+class UpdateJson(Answer):
+    """A dated note on a project."""
+
+    id: uuid.UUID
+    body: str
+    author_id: uuid.UUID | None
+    """Null once that person was removed."""
+    created_at: datetime
+
+
+class EditorJson(Answer):
+    """Somebody who may edit this one project although their roles do not let them edit all."""
+
+    id: uuid.UUID
+    email: str
+    name: str
+
+
 @bp.get("")
 @requires(ProjectPermission.READ, anywhere=True)
-def list_projects() -> ResponseReturnValue:
-    """A page of projects, newest first, and how many there are."""
-    limit, after = page_size(), read_cursor(1)
-    wanted = service.Filter(search=request.args.get("search", "")[:200], status=_status(), only=service.readable())
-    position = _position(after) if after else None
-    page = service.list_projects(wanted, sort=NEWEST_FIRST, limit=limit + 1, after=position)
-    rows = page.rows
-    more = write_cursor(str(rows[limit - 1].id)) if len(rows) > limit else None
-    return jsonify(items=[as_json(row) for row in rows[:limit]], next_cursor=more, total=page.total)
+@operation("List projects", query=ProjectQuery, returns=CountedPage[ProjectJson], tag="Projects")
+def list_projects(query: ProjectQuery) -> Answerable:
+    """A page of the projects that the caller may read, newest first unless sorted, and how many there are."""
+    wanted = service.Filter(query.search, query.status or "", query.owner_id, service.readable())
+    page = service.list_projects(wanted, sort=query.sort, limit=query.limit + 1, after=_place(query))
+    shown, more = first_page(page.rows, query.limit, lambda row: orders.place_of(row, query.sort))
+    return {"items": shown, "next_cursor": more, "total": page.total}
 
 
 @bp.post("")
 @requires(ProjectPermission.CREATE)
-def create() -> ResponseReturnValue:
-    """Create a project."""
+@operation("Create a project", body=NewProject, returns=ProjectJson, status=201, tag="Projects")
+def create(body: NewProject) -> Answerable:
+    """Create a project; `Location` is its address."""
     try:
-        given = NewProject.model_validate(read_object())
-    except ValidationError as error:
-        raise InvalidFields(
-            [{"field": ".".join(map(str, fault["loc"])), "message": fault["msg"]} for fault in error.errors()]
-        ) from None
-    try:
-        project = service.create_project(**given.model_dump())
+        project = service.create_project(**body.model_dump())
     except UnknownUser as error:
         raise InvalidFields([{"field": "owner_id", "message": str(error)}]) from None
-    location = url_for("projects.show", project_id=project.id)
-    return jsonify(as_json(project)), 201, {"Location": location}
+    return project, 201, {"Location": url_for("projects_api.show", project_id=project.id)}
 
 
-def as_json(project: Any) -> dict[str, Any]:
-    """A project as the API gives it: a model or a row of one."""
-    return {
-        "id": str(project.id),
-        "name": project.name,
-        "description": project.description,
-        "status": project.status,
-        "owner_id": str(project.owner_id) if project.owner_id else None,
-        "due_on": project.due_on.isoformat() if project.due_on else None,
-        "created_at": _as_time(project.created_at),
-        "updated_at": _as_time(project.updated_at),
-    }
+@bp.get("/<uuid:project_id>")
+@requires(ProjectPermission.READ, on=THIS_PROJECT)
+@operation("Show a project", returns=ProjectJson, tag="Projects")
+def show(project_id: uuid.UUID) -> Answerable:
+    """A project."""
+    return _get(project_id)
 
 
-def _as_time(value: datetime) -> str:
-    return value.isoformat().replace("+00:00", "Z")
-
-
-def _status() -> str:
-    status = request.args.get("status", "")
-    if status and status not in list(ProjectStatus):
-        raise InvalidFields([{"field": "status", "message": f"must be one of {', '.join(ProjectStatus)}"}])
-    return status
-
-
-def _position(cursor: list[str]) -> tuple[uuid.UUID, uuid.UUID]:
+@bp.patch("/<uuid:project_id>")
+@requires(ProjectPermission.UPDATE, on=THIS_PROJECT)
+@operation("Change a project", body=ProjectChange, returns=ProjectJson, tag="Projects")
+def change(project_id: uuid.UUID, body: ProjectChange) -> Answerable:
+    """Change what is given, also to archive a project (`status`); what is left out stays."""
+    project = _get(project_id)
     try:
-        place = uuid.UUID(cursor[0])
+        service.edit_project(project, **body.model_dump(exclude_unset=True))
+    except UnknownUser as error:
+        raise InvalidFields([{"field": "owner_id", "message": str(error)}]) from None
+    return project
+
+
+@bp.delete("/<uuid:project_id>")
+@requires(ProjectPermission.DELETE, on=THIS_PROJECT)
+@operation("Delete a project", tag="Projects")
+def delete(project_id: uuid.UUID) -> Answerable:
+    """Delete a project with its updates, and what was granted on it."""
+    service.delete_project(_get(project_id))
+
+
+@bp.get("/<uuid:project_id>/updates")
+@requires(ProjectPermission.READ, on=THIS_PROJECT)
+@operation("List updates of a project", query=Paging, returns=CountedPage[UpdateJson], tag="Projects")
+def list_updates(project_id: uuid.UUID, query: Paging) -> Answerable:
+    """A page of the updates, newest first, and how many there are."""
+    project = _get(project_id)
+    rows = service.list_updates(project, limit=query.limit + 1, before=query.after_id())
+    shown, more = first_page(rows, query.limit, lambda row: [str(row.id)])
+    return {"items": shown, "next_cursor": more, "total": service.count_updates(project)}
+
+
+@bp.post("/<uuid:project_id>/updates")
+@requires(ProjectPermission.UPDATE, on=THIS_PROJECT)
+@operation("Write an update", body=NewUpdate, returns=UpdateJson, status=201, tag="Projects")
+def write_update(project_id: uuid.UUID, body: NewUpdate) -> Answerable:
+    """Add a note by the caller."""
+    return service.write_update(_get(project_id), body.body), 201
+
+
+@bp.get("/<uuid:project_id>/editors")
+@requires(AccessPermission.ROLE_READ)
+@operation("List editors of a project", returns=Page[EditorJson], tag="Projects")
+def list_editors(project_id: uuid.UUID) -> Answerable:
+    """Those who may edit this one project; all of them at once."""
+    return {"items": service.list_editors(_get(project_id)), "next_cursor": None}
+
+
+@bp.put("/<uuid:project_id>/editors/<uuid:user_id>")
+@requires(AccessPermission.ROLE_MANAGE)
+@operation("Let somebody edit a project", tag="Projects")
+def add_editor(project_id: uuid.UUID, user_id: uuid.UUID) -> Answerable:
+    """Let a member edit this one project."""
+    project, user = _get(project_id), _member(user_id)
+    service.add_editor(project, user.email)
+
+
+@bp.delete("/<uuid:project_id>/editors/<uuid:user_id>")
+@requires(AccessPermission.ROLE_MANAGE)
+@operation("Take that back", tag="Projects", errors=(403,))
+def remove_editor(project_id: uuid.UUID, user_id: uuid.UUID) -> Answerable:
+    """Take the right to edit this one project from a member."""
+    service.remove_editor(_get(project_id), _member(user_id).id)
+
+
+def _get(project_id: uuid.UUID) -> Project:
+    project = service.find_project(project_id)
+    if project is None:
+        abort(404)
+    return project
+
+
+def _member(user_id: uuid.UUID) -> User:
+    user: User | None = g.db.find(User, user_id)
+    if user is None:
+        abort(404)
+    return user
+
+
+def _place(query: ProjectQuery) -> Sequence[Any] | None:
+    position = query.position(3)
+    if position is None:
+        return None
+    try:
+        return orders.read_place(position, query.sort)
     except ValueError:
-        raise InvalidFields([{"field": "cursor", "message": "is not one that a list has given"}]) from None
-    return place, place
+        raise bad_cursor() from None

@@ -1,7 +1,7 @@
 """What can be done with projects. Pages, API and tasks all come here; nothing here commits."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -10,13 +10,13 @@ from typing import Any
 from flask import g
 from flask_babel import gettext as _
 from sqlalchemy import BindParameter, Row, Select, and_, bindparam, func, or_, select, tuple_, update
-from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import ColumnElement
 
 from auth import roles, users
 from auth.errors import NotAllowed, UnknownUser
 from auth.models import User
 from saas.projects.models import Project, ProjectStatus, ProjectUpdate
+from saas.projects.orders import SORTS
 from saas.projects.permissions import EDITOR, OBJECT_TYPE, ProjectPermission
 
 LONGEST_NAME = 200
@@ -26,19 +26,6 @@ _COLUMNS = (
     Project.id, Project.name, Project.description, Project.status, Project.owner_id, Project.due_on,
     Project.created_at, Project.updated_at,
 )  # fmt: skip
-_NO_DATE = date(9999, 12, 31)  # a project without due date comes after those with one
-
-SORTS: Mapping[str, tuple[ColumnElement[Any] | InstrumentedAttribute[Any], bool]] = {
-    "-created": (Project.id, True),  # ids are in order of time (UUIDv7)
-    "created": (Project.id, False),
-    "name": (Project.name, False),
-    "-name": (Project.name, True),
-    "-updated": (Project.updated_at, True),
-    "updated": (Project.updated_at, False),
-    "due": (func.coalesce(Project.due_on, _NO_DATE), False),
-    "-due": (func.coalesce(Project.due_on, _NO_DATE), True),
-}
-"""Orders of a list: the sorted expression, and whether it descends. The id breaks ties."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +134,7 @@ def edit_project(project: Project, **changes: Any) -> None:
         _check_owner(changes["owner_id"])
     for name, value in changes.items():
         setattr(project, name, value)
+    g.db.flush()
 
 
 def archive_project(project: Project) -> None:
@@ -171,9 +159,13 @@ def disown(_sender: Any, user: User) -> None:
     g.db.execute(update(ProjectUpdate).where(ProjectUpdate.author_id == user.id).values(author_id=None))
 
 
-def list_updates(project: Project, *, limit: int = 100) -> Sequence[Row[Any]]:
-    """The updates of a project, newest first, with their author's name."""
-    rows: Sequence[Row[Any]] = g.db.rows(_UPDATES, {"project_id": project.id, "page_limit": limit})
+def list_updates(project: Project, *, limit: int = 100, before: uuid.UUID | None = None) -> Sequence[Row[Any]]:
+    """The updates of a project, newest first, with their author's name; with `before`, those behind that one."""
+    parameters = {"project_id": project.id, "page_limit": limit}
+    if before is None:
+        rows: Sequence[Row[Any]] = g.db.rows(_UPDATES, parameters)
+    else:
+        rows = g.db.rows(_UPDATES_BEFORE, {**parameters, "before": before})
     return rows
 
 
@@ -187,6 +179,7 @@ def write_update(project: Project, body: str) -> ProjectUpdate:
     """Add an update by the caller."""
     written = ProjectUpdate(project_id=project.id, author_id=g.identity.user_id, body=body)
     g.db.add(written)
+    g.db.flush()
     return written
 
 
@@ -260,12 +253,19 @@ def _conditions(names: tuple[str, ...]) -> list[ColumnElement[bool]]:
 
 
 _UPDATES = (
-    select(ProjectUpdate.id, ProjectUpdate.body, ProjectUpdate.created_at, User.name.label("author_name"))
+    select(
+        ProjectUpdate.id,
+        ProjectUpdate.body,
+        ProjectUpdate.author_id,
+        ProjectUpdate.created_at,
+        User.name.label("author_name"),
+    )
     .outerjoin(User, and_(User.tenant_id == ProjectUpdate.tenant_id, User.id == ProjectUpdate.author_id))
     .where(ProjectUpdate.project_id == bindparam("project_id"))
-    .order_by(ProjectUpdate.created_at.desc(), ProjectUpdate.id.desc())
+    .order_by(ProjectUpdate.id.desc())  # ids are in order of time (UUIDv7)
     .limit(bindparam("page_limit"))
 )
+_UPDATES_BEFORE = _UPDATES.where(ProjectUpdate.id < bindparam("before"))
 _UPDATE_COUNT = (
     select(func.count()).select_from(ProjectUpdate).where(ProjectUpdate.project_id == bindparam("project_id"))
 )

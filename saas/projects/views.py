@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import to_user_timezone
 
+from auth import denials
 from auth.errors import NotAllowed, UnknownUser
 from auth.models import User
 from auth.permissions import AccessPermission, can, requires
@@ -18,6 +19,7 @@ from auth.users import list_users, name_of
 from saas.projects import service
 from saas.projects.forms import STATUS_LABELS, EditorForm, ProjectForm, UpdateForm
 from saas.projects.models import Project, ProjectStatus
+from saas.projects.orders import SORTS
 from saas.projects.permissions import OBJECT_TYPE, ProjectPermission
 from tenants.db import now
 
@@ -32,7 +34,7 @@ THIS_PROJECT = (OBJECT_TYPE, "project_id")
 def list_projects() -> ResponseReturnValue:
     """Search, filter, sort and page through the projects."""
     wanted, sort, page = _wanted(), request.args.get("sort", "-updated"), request.args.get("page", 1, type=int)
-    if sort not in service.SORTS or not 1 <= page <= 100_000:
+    if sort not in SORTS or not 1 <= page <= 100_000:
         abort(404)
     found = service.list_projects(wanted, sort=sort, limit=PAGE, offset=(page - 1) * PAGE, with_owner=True)
     return render_template(
@@ -117,7 +119,7 @@ def delete(project_id: uuid.UUID) -> ResponseReturnValue:
 @requires(ProjectPermission.UPDATE, on=THIS_PROJECT)
 def write_update(project_id: uuid.UUID) -> ResponseReturnValue:
     """Post an update."""
-    project, form = _get(project_id), UpdateForm()
+    project, form = _get_visible(project_id), UpdateForm()
     if not form.validate_on_submit():
         return _show(project, form, EditorForm(formdata=None)), 422
     service.write_update(project, form.body.data or "")
@@ -128,14 +130,14 @@ def write_update(project_id: uuid.UUID) -> ResponseReturnValue:
 @requires(AccessPermission.ROLE_MANAGE)
 def add_editor(project_id: uuid.UUID) -> ResponseReturnValue:
     """Let somebody edit this one project."""
-    project, form = _get(project_id), EditorForm()
+    project, form = _get_visible(project_id), EditorForm()
     if form.validate_on_submit():
         try:
             user = service.add_editor(project, form.email.data or "")
         except UnknownUser:
             form.email.errors = [_("Nobody in this workspace has this address.")]
         except NotAllowed as error:
-            form.email.errors = [str(error)]
+            form.email.errors = [denials.words_of(error)]
         else:
             flash(_("%(name)s may edit this project.", name=user.name), "success")
             return redirect(url_for("projects.show", project_id=project_id, _anchor="editors"))
@@ -147,7 +149,7 @@ def add_editor(project_id: uuid.UUID) -> ResponseReturnValue:
 def remove_editor(project_id: uuid.UUID, user_id: uuid.UUID) -> ResponseReturnValue:
     """Take that back."""
     try:
-        service.remove_editor(_get(project_id), user_id)
+        service.remove_editor(_get_visible(project_id), user_id)
     except UnknownUser:
         abort(404)
     flash(_("That right is taken back."), "success")
@@ -167,6 +169,13 @@ def _get(project_id: uuid.UUID) -> Project:
     if project is None:
         abort(404)
     return project
+
+
+def _get_visible(project_id: uuid.UUID) -> Project:
+    """The project, for a caller who may see it; any other is answered 403, whether there is one or not."""
+    if not can(ProjectPermission.READ, OBJECT_TYPE, project_id):
+        abort(403)
+    return _get(project_id)
 
 
 def _show(project: Project, update_form: UpdateForm, editor_form: EditorForm) -> str:

@@ -131,9 +131,7 @@ class TestApi:
         assert [error["field"] for error in answer.get_json()["errors"]] == ["csv.3", "csv.4"]
         assert not is_known(app, acme, new)
 
-    @pytest.mark.parametrize(
-        "body", [{}, {"csv": 1}, {"csv": "phone\n1"}, {"csv": "email\n\ud800@x.example"}, {"csv": "email\n", "more": 1}]
-    )
+    @pytest.mark.parametrize("body", [{}, {"csv": 1}, {"csv": "phone\n1"}, {"csv": "email\n", "more": 1}])
     def test_what_is_no_import_is_told(self, admin: Visitor, body: dict[str, object]) -> None:
         for path in (API, f"{API}/preview"):
             answer = admin.post_json(path, body)

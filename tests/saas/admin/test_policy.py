@@ -92,4 +92,4 @@ def test_the_api_shows_and_changes_them(app: Flask, acme: Workspace) -> None:
 def test_the_api_names_the_field_that_is_wrong(app: Flask, acme: Workspace) -> None:
     status, problem = patch(sign_in(app, acme, "admin"), {"idle_minutes": 1})
     assert status == 422
-    assert problem["errors"] == [{"field": "idle_minutes", "message": "Input should be greater than or equal to 5"}]
+    assert problem["errors"] == [{"field": "idle_minutes", "message": "must be 5 or more"}]

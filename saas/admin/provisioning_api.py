@@ -1,0 +1,192 @@
+"""JSON of how an identity provider is provisioned by SCIM: its tokens, and what came of it."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from flask import Blueprint, abort, g
+from pydantic import AwareDatetime
+
+from auth.errors import InvalidProvider
+from auth.permissions import AccessPermission, requires
+from auth.providers.models import ProvisioningToken
+from auth.scim import listings, tokens
+from saas.admin.provider_choices import find_source
+from saas.admin.providers_api import as_fields
+from saas.operations import Answerable, operation
+from saas.shapes import Answer, Given, Page, Paging, first_page
+
+bp = Blueprint("provisioning_api", __name__, url_prefix="/api/v1/providers/<uuid:config_id>/provisioning")
+
+
+class NewProvisioningToken(Given):
+    """The body that makes a provisioning token."""
+
+    expires_at: AwareDatetime | None = None
+    """When it ends; null: it does not end by itself."""
+
+
+class ProvisioningTokenJson(Answer):
+    """A provisioning token, without its secret."""
+
+    id: uuid.UUID
+    created_at: datetime
+    created_by: uuid.UUID | None
+    """The member who made it; null: an operator."""
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    """To the minute."""
+
+
+class MadeProvisioningToken(ProvisioningTokenJson):
+    """A provisioning token that was just made."""
+
+    token: str
+    """The secret, for the identity provider. It is shown this once."""
+
+
+class ProvisioningTokenList(Answer):
+    """All provisioning tokens of a provider."""
+
+    items: list[ProvisioningTokenJson]
+    next_cursor: None
+
+
+class ProvisioningJson(Answer):
+    """How a provider is provisioned."""
+
+    address: str
+    """Where the identity provider provisions to."""
+    users: int
+    """How many users it has provisioned."""
+    groups: int
+    """How many groups it has provisioned."""
+
+
+class ProvisionedUserJson(Answer):
+    """A user whom the provider has provisioned."""
+
+    id: uuid.UUID
+    """SCIM's id of the user."""
+    user_id: uuid.UUID
+    """The member."""
+    user_name: str
+    external_id: str | None
+    email: str
+    active: bool
+    created_at: datetime
+    modified_at: datetime
+
+
+class ProvisionedGroupJson(Answer):
+    """A group that the provider has provisioned."""
+
+    id: uuid.UUID
+    """SCIM's id of the group."""
+    group_id: uuid.UUID
+    """The group."""
+    name: str
+    external_id: str | None
+    members: int
+    roles: list[str]
+    """The roles that it gives; none, while it is not mapped to one."""
+    created_at: datetime
+    modified_at: datetime
+
+
+@bp.get("")
+@requires(AccessPermission.PROVIDER_READ)
+@operation("Show the provisioning of a provider", returns=ProvisioningJson, tag="Providers")
+def show(config_id: uuid.UUID) -> Answerable:
+    """Where the provider provisions to by SCIM, and how much it has."""
+    config = find_source(config_id)
+    counts = {"users": listings.count_of(config, "User"), "groups": listings.count_of(config, "Group")}
+    return {"address": listings.address()} | counts
+
+
+@bp.get("/tokens")
+@requires(AccessPermission.PROVIDER_READ)
+@operation("List provisioning tokens", returns=ProvisioningTokenList, tag="Providers")
+def list_tokens(config_id: uuid.UUID) -> Answerable:
+    """The provisioning tokens of the provider, the oldest first; all of them at once."""
+    return {"items": [_as_dict(row) for row in tokens.list_of(find_source(config_id))], "next_cursor": None}
+
+
+@bp.post("/tokens")
+@requires(AccessPermission.PROVIDER_MANAGE)
+@operation(
+    "Make a provisioning token", body=NewProvisioningToken, returns=MadeProvisioningToken, status=201, tag="Providers"
+)
+def create_token(config_id: uuid.UUID, body: NewProvisioningToken) -> Answerable:
+    """Make a token by which the provider provisions users and groups. It takes the rights that changing it takes."""
+    config = find_source(config_id)
+    try:
+        row, secret = tokens.issue(config, actor=g.identity, expires_at=body.expires_at)
+    except InvalidProvider as error:
+        raise as_fields(error, "expires_at") from None
+    return _as_dict(row) | {"token": secret}, 201
+
+
+@bp.delete("/tokens/<uuid:provisioning_token_id>")
+@requires(AccessPermission.PROVIDER_MANAGE)
+@operation("Revoke a provisioning token", tag="Providers")
+def revoke_token(config_id: uuid.UUID, provisioning_token_id: uuid.UUID) -> Answerable:
+    """Take a token back, at once."""
+    if not tokens.revoke(find_source(config_id), provisioning_token_id, actor=g.identity):
+        abort(404)
+
+
+@bp.get("/users")
+@requires(AccessPermission.PROVIDER_READ)
+@operation("List provisioned users", query=Paging, returns=Page[ProvisionedUserJson], tag="Providers")
+def list_users(config_id: uuid.UUID, query: Paging) -> Answerable:
+    """The users whom the provider has provisioned, in that order."""
+    rows = listings.people_of(find_source(config_id), limit=query.limit + 1, after=query.after_id())
+    shown, more = first_page(rows, query.limit, lambda pair: [str(pair[0].id)])
+    items = [
+        {
+            "id": row.id,
+            "user_id": user.id,
+            "user_name": row.attributes.get("userName", ""),
+            "external_id": row.external_id,
+            "email": user.email,
+            "active": user.active,
+            "created_at": row.created_at,
+            "modified_at": row.modified_at,
+        }
+        for row, user in shown
+    ]
+    return {"items": items, "next_cursor": more}
+
+
+@bp.get("/groups")
+@requires(AccessPermission.PROVIDER_READ)
+@operation("List provisioned groups", query=Paging, returns=Page[ProvisionedGroupJson], tag="Providers")
+def list_groups(config_id: uuid.UUID, query: Paging) -> Answerable:
+    """The groups that the provider has provisioned, in that order."""
+    rows = listings.teams_of(find_source(config_id), limit=query.limit + 1, after=query.after_id())
+    shown, more = first_page(rows, query.limit, lambda team: [str(team.row.id)])
+    items = [
+        {
+            "id": team.row.id,
+            "group_id": team.group.id,
+            "name": team.group.name,
+            "external_id": team.row.external_id,
+            "members": team.members,
+            "roles": team.roles,
+            "created_at": team.row.created_at,
+            "modified_at": team.row.modified_at,
+        }
+        for team in shown
+    ]
+    return {"items": items, "next_cursor": more}
+
+
+def _as_dict(row: ProvisioningToken) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "created_at": row.created_at,
+        "created_by": row.created_by,
+        "expires_at": row.expires_at,
+        "last_used_at": row.last_used_at,
+    }

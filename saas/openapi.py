@@ -1,0 +1,266 @@
+"""The description of the API (OpenAPI 3.1), made of what its views declare; nothing in it is written by hand twice."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from flask import Flask
+from werkzeug.routing import Rule
+
+from auth.permissions import Access, access_of
+from saas.openapi_schemas import LOCATION, Schemas
+from saas.operations import Operation, is_required
+from saas.problems import BY_STATUS, MEANINGS
+
+PREFIX = "/api/v1/"
+_PROBLEM = {
+    "type": "object",
+    "description": "What went wrong (RFC 9457).",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {
+            "type": "string",
+            "description": "Names the kind of problem; stays the same.",
+            "format": "uri-reference",
+        },
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "For people; its words may change."},
+        "instance": {"type": "string", "description": "Names this request in our logs.", "format": "uri"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "message"],
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
+}
+_REFUSALS = {
+    400: "Malformed",
+    401: "NotSignedIn",
+    403: "NotPermitted",
+    404: "NotFound",
+    409: "Conflict",
+    412: "ChangedMeanwhile",
+    413: "TooLarge",
+    415: "UnsupportedMediaType",
+    422: "InvalidFields",
+    429: "TooManyRequests",
+    500: "InternalError",
+    503: "Unavailable",
+}
+"""The reusable answers of `components.responses`, by status."""
+
+
+def describe(app: Flask) -> dict[str, Any]:
+    """The document. Raises TypeError for a view below `/api/v1/` that declares no operation."""
+    found = sorted(_operations(app), key=lambda each: (each[0].rule, each[1]))
+    schemas = Schemas([declared for _rule, _method, declared, _access in found])
+    paths: dict[str, dict[str, Any]] = {}
+    for rule, method, declared, access in found:
+        path = "".join(part if is_fixed else f"{{{part}}}" for is_fixed, part in _parts(rule))
+        paths.setdefault(path, {})[method.lower()] = _operation(rule, method, declared, access, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Tenantry",
+            "version": "1",
+            "description": (
+                "The same rights as the person or account behind the token, in the workspace of the host that is asked."
+                " Times are UTC (RFC 3339), ids opaque. Lists go on at `cursor`; `fields` chooses what is given."
+            ),
+        },
+        "servers": [{"url": "/", "description": "The workspace of this host"}],
+        "tags": [{"name": name} for name in sorted({declared.tag for _r, _m, declared, _a in found})],
+        "paths": paths,
+        "components": {
+            "schemas": schemas.definitions | {"Problem": _PROBLEM},
+            "responses": {name: _refusal(status) for status, name in _REFUSALS.items()},
+            "securitySchemes": _security_schemes(app),
+        },
+    }
+
+
+def _operations(app: Flask) -> Iterator[tuple[Rule, str, Operation, Access]]:
+    for rule in app.url_map.iter_rules():
+        if not rule.rule.startswith(PREFIX):
+            continue
+        declared: Operation | None = getattr(app.view_functions[rule.endpoint], "operation", None)
+        access = access_of(app, rule.endpoint)
+        if declared is None or access is None:
+            raise TypeError(f"{rule.endpoint} declares no operation, or no access")
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            yield rule, method, declared, access
+
+
+def _operation(rule: Rule, method: str, declared: Operation, access: Access, schemas: Schemas) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": rule.endpoint.replace("_api.", "_").replace(".", "_"),
+        "summary": declared.summary,
+        "description": " ".join(filter(None, [declared.description, _needs(access)])),
+        "tags": [declared.tag],
+        "parameters": [*_path_parameters(rule), *_query_parameters(declared, method), *_headers(method, declared)],
+        "responses": _responses(rule, method, declared, access, schemas),
+        "security": _security(access),
+    }
+    if access.permission is not None:
+        described["x-permission"] = access.permission
+    if declared.body is not None:
+        schema = schemas.of(declared.body, "validation")
+        content = {"schema": schema, "example": schemas.example(schema)}
+        described["requestBody"] = {
+            "required": is_required(declared.body),
+            "content": {"application/json": content},
+        }
+    return described
+
+
+def _needs(access: Access) -> str:
+    if access.permission is None:
+        return ""
+    where = " on the workspace or on an object" if access.on or access.anywhere else ""
+    return f"Needs `{access.permission}`{where}."
+
+
+def _responses(rule: Rule, method: str, declared: Operation, access: Access, schemas: Schemas) -> dict[str, Any]:
+    answers: dict[str, Any] = {}
+    for status, model in {declared.status: declared.returns, **declared.also}.items():
+        answers[str(status)] = _success(status, model, declared, schemas)
+    if method == "GET" and declared.returns is not None:
+        answers["304"] = {"description": "Not changed since the state that If-None-Match names"}
+    statuses = {400, 422, 429, 500, 503, *declared.errors}
+    if not access.public:
+        statuses |= {401, 403}
+    if rule.arguments:
+        statuses.add(404)
+    if declared.body is not None:
+        statuses |= {413, 415}
+    if method == "POST" and not access.public:
+        statuses.add(409)
+    if method in ("PUT", "PATCH", "DELETE"):
+        statuses.add(412)
+    answers |= {str(status): {"$ref": f"#/components/responses/{_REFUSALS[status]}"} for status in sorted(statuses)}
+    return answers
+
+
+def _success(status: int, model: Any, declared: Operation, schemas: Schemas) -> dict[str, Any]:
+    if model is None:
+        return {"description": "Done"}
+    schema = schemas.of(model, "serialization")
+    answer: dict[str, Any] = {
+        "description": declared.summary,
+        "content": {"application/json": {"schema": schema, "example": schemas.example(schema)}},
+    }
+    if status == 200 and declared.body is None:
+        answer["headers"] = {"ETag": {"schema": {"type": "string"}, "description": "Names this state, for If-Match"}}
+    return answer
+
+
+def _refusal(status: int) -> dict[str, Any]:
+    kind = BY_STATUS[status]
+    example = {"type": f"/api/problems#{kind}", "title": kind, "status": status, "detail": MEANINGS[kind]}
+    content = {"schema": {"$ref": f"{LOCATION}Problem"}, "example": example}
+    answer: dict[str, Any] = {"description": MEANINGS[kind], "content": {"application/problem+json": content}}
+    if status == 401:
+        answer["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
+    if status in (429, 503):
+        answer["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}}
+    return answer
+
+
+def _security(access: Access) -> list[dict[str, list[str]]]:
+    if access.public:
+        return []
+    scopes = [access.permission] if access.permission else []
+    ways: list[dict[str, list[str]]] = [{"bearer": []}, {"session": []}]
+    return ways if getattr(access, "in_person", False) else [*ways, {"oauth2": scopes}]
+
+
+def _security_schemes(app: Flask) -> dict[str, Any]:
+    permissions: Mapping[str, Any] = app.extensions["auth"].catalogue.permissions
+    scopes = {name: str(permission.description) for name, permission in sorted(permissions.items())}
+    return {
+        "bearer": {"type": "http", "scheme": "bearer", "description": "An access token, or a personal access token."},
+        "session": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": app.config["SESSION_COOKIE_NAME"],
+            "description": "A browser's login session; a change needs the page's token in X-CSRFToken, too.",
+        },
+        "oauth2": {
+            "type": "oauth2",
+            "flows": {
+                "clientCredentials": {"tokenUrl": "/oauth/token", "scopes": scopes},
+                "authorizationCode": {
+                    "authorizationUrl": "/oauth/authorize",
+                    "tokenUrl": "/oauth/token",
+                    "scopes": scopes,
+                },
+            },
+        },
+    }
+
+
+def _parts(rule: Rule) -> Iterator[tuple[bool, str]]:
+    return ((not is_dynamic, part) for is_dynamic, part in rule._trace if part != "|")
+
+
+def _path_parameters(rule: Rule) -> list[dict[str, Any]]:
+    named = {"UUIDConverter": {"type": "string", "format": "uuid"}, "IntegerConverter": {"type": "integer"}}
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": named.get(type(rule._converters[name]).__name__, {"type": "string", "minLength": 1}),
+        }
+        for is_fixed, name in _parts(rule)
+        if not is_fixed
+    ]
+
+
+def _query_parameters(declared: Operation, method: str) -> list[dict[str, Any]]:
+    parameters: list[dict[str, Any]] = []
+    if declared.query is not None:
+        schema = declared.query.model_json_schema(mode="validation")
+        for name, described in schema["properties"].items():
+            plain = _without_null(described)
+            plain.pop("title", None)
+            parameter = {"name": name, "in": "query", "schema": plain, "required": name in schema.get("required", ())}
+            if told := plain.pop("description", ""):
+                parameter["description"] = told
+            parameters.append(parameter)
+    if declared.item is not None and method == "GET":
+        names = sorted(declared.item.model_fields)
+        told = f"What to give of each, separated by commas: {', '.join(names)}. Everything, when left out."
+        pattern = f"^({'|'.join(names)})(,({'|'.join(names)}))*$"
+        parameters.append(
+            {"name": "fields", "in": "query", "description": told, "schema": {"type": "string", "pattern": pattern}}
+        )
+    return parameters
+
+
+def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of a value that is either given or not: a query knows no null."""
+    plain = dict(schema)
+    kinds = [kind for kind in plain.pop("anyOf", []) if kind != {"type": "null"}]
+    if plain.get("default", "") is None:
+        del plain["default"]
+    return {**plain, **kinds[0]} if len(kinds) == 1 else {**plain, **({"anyOf": kinds} if kinds else {})}
+
+
+def _headers(method: str, declared: Operation) -> list[dict[str, Any]]:
+    known = {
+        "POST": (
+            "Idempotency-Key",
+            "Up to 255 characters: sent again within a day, the request is answered again only.",
+        ),
+        "PUT": ("If-Match", "The ETag of the state that was seen: another one is not changed."),
+        "GET": ("If-None-Match", "The ETag of the state that is known: it is not sent again."),
+    }
+    name, told = known.get("PUT" if method in ("PATCH", "DELETE") else method, ("", ""))
+    if not name or (method == "GET" and declared.returns is None):
+        return []
+    shape = {"type": "string", "maxLength": 255} if method == "POST" else {"type": "string"}
+    return [{"name": name, "in": "header", "description": told, "schema": shape}]

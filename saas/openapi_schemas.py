@@ -1,0 +1,63 @@
+"""Schemas and examples of what the API's operations take and give, for its description."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from saas.operations import Operation
+
+LOCATION = "#/components/schemas/"
+
+
+class Schemas:
+    """The schemas of what the operations take and give, each defined once."""
+
+    def __init__(self, operations: list[Operation]) -> None:
+        wanted: dict[tuple[int, str], Any] = {}
+        for declared in operations:
+            if declared.body is not None:
+                wanted[id(declared.body), "validation"] = declared.body
+            for model in (declared.returns, *declared.also.values()):
+                if model is not None:
+                    wanted[id(model), "serialization"] = model
+        inputs = [(key, key[1], TypeAdapter(model)) for key, model in wanted.items()]
+        made, shared = TypeAdapter.json_schemas(inputs, ref_template=f"{LOCATION}{{model}}")  # type: ignore[arg-type]
+        self._made = {key: schema for (key, _mode), schema in made.items()}
+        self.definitions: dict[str, Any] = shared.get("$defs", {})
+
+    def of(self, model: Any, mode: str) -> Any:
+        """The schema of a model, a reference as a rule."""
+        return self._made[id(model), mode]
+
+    def example(self, schema: Mapping[str, Any]) -> Any:
+        """A value of that schema: what its fields give as an example, else something of their type."""
+        if reference := schema.get("$ref"):
+            return self.example(self.definitions[reference.removeprefix(LOCATION)])
+        for given in ("examples", "enum"):
+            if schema.get(given):
+                return schema[given][0]
+        for given in ("const", "default"):
+            if given in schema:
+                return schema[given]
+        for choice in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
+            return self.example(choice)
+        if schema.get("type") == "object":
+            return {name: self.example(part) for name, part in schema.get("properties", {}).items()}
+        if schema.get("type") == "array":
+            return [self.example(schema["items"])] if schema.get("items") else []
+        return _EXAMPLES.get(schema.get("format") or schema.get("type", ""), "text")
+
+
+_EXAMPLES: Mapping[str, Any] = {
+    "uuid": str(uuid.UUID(int=0x0190_0000_0000_7000_8000_0000_0000_0001)),
+    "date-time": "2030-01-31T12:00:00Z",
+    "date": "2030-01-31",
+    "email": "vera@example.com",
+    "uri": "https://app.example.com/callback",
+    "integer": 1,
+    "number": 1.5,
+    "boolean": True,
+    "null": None,
+}

@@ -1,0 +1,225 @@
+"""What an API view takes and gives, declared once: it is parsed by, checked against and documented from the same.
+
+    @bp.patch("/<uuid:project_id>")
+    @requires(ProjectPermission.EDIT, on=("project", "project_id"))
+    @operation("Change a project", body=ProjectChange, returns=ProjectJson, tag="Projects")
+    def change(project_id: uuid.UUID, body: ProjectChange) -> Answerable: ...
+
+Whatever the view gives back has to fit `returns`. Of that come `fields`, `ETag`, `If-Match` and `Idempotency-Key`.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, wraps
+from typing import Any, TypeVar
+
+from flask import Response, current_app, g, request
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from werkzeug.exceptions import PreconditionFailed
+
+from auth import validation
+from saas import idempotency
+from saas.api import InvalidFields, read_object
+from saas.shapes import Page
+from tenants.locks import hold
+
+T = TypeVar("T")
+Model = TypeVar("Model", bound=BaseModel)
+Answerable = Any
+"""What a view may give back: what fits `returns`, None for no content, (that, status[, headers]), or a Response."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What a view has declared."""
+
+    summary: str
+    view: Callable[..., Any]
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    returns: Any = None
+    status: int = 200
+    errors: tuple[int, ...] = ()
+    tag: str = ""
+    description: str = ""
+    also: Mapping[int, Any] = field(default_factory=dict)
+    """Further statuses of success, with what is given then."""
+
+    @cached_property
+    def adapter(self) -> TypeAdapter[Any]:
+        """Checks and writes what is given back."""
+        return TypeAdapter(self.returns)
+
+    @cached_property
+    def item(self) -> Any:
+        """The model whose fields can be chosen: of a page its items', else the answer's own; None for neither."""
+        model = self.returns
+        if isinstance(model, type) and issubclass(model, Page):
+            (model,) = model.__pydantic_generic_metadata__["args"]
+        return model if isinstance(model, type) and issubclass(model, BaseModel) else None
+
+    @property
+    def is_page(self) -> bool:
+        """Whether it gives a list."""
+        return isinstance(self.returns, type) and issubclass(self.returns, Page)
+
+
+def operation(
+    summary: str,
+    *,
+    body: type[BaseModel] | None = None,
+    query: type[BaseModel] | None = None,
+    returns: Any = None,
+    status: int | None = None,
+    errors: tuple[int, ...] = (),
+    tag: str = "",
+    description: str = "",
+    also: Mapping[int, Any] | None = None,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare an API view.
+
+    It is called with what the body and the query are parsed to, as `body` and `query`. `errors` are the statuses beside
+    those that any operation of its kind can answer. Answers 422 for what does not fit.
+    """
+
+    def declare(view: Callable[..., Any]) -> Callable[..., Any]:
+        given = status or (200 if returns is not None else 204)
+        told = description or (view.__doc__ or "").strip()
+        declared = Operation(summary, view, body, query, returns, given, errors, tag, told, also or {})
+
+        @wraps(view)
+        def answer(**arguments: Any) -> Response:
+            if query is not None:
+                arguments["query"] = read_query(query)
+            elif names := set(request.args) - {"fields"}:
+                raise InvalidFields([{"field": name, "message": "is not known here"} for name in sorted(names)])
+            if body is not None:
+                arguments["body"] = read_body(body)
+            return idempotency.once(lambda: _perform(declared, arguments))
+
+        answer.operation = declared  # type: ignore[attr-defined]  # a mark: no callable type has attributes of its own
+        return answer
+
+    return declare
+
+
+def operation_of(endpoint: str) -> Operation | None:
+    """What the endpoint's view has declared."""
+    return getattr(current_app.view_functions.get(endpoint), "operation", None)
+
+
+def read_body(model: type[Model]) -> Model:
+    """The request's JSON object as `model`; none is as good as an empty one if nothing in it is required.
+
+    Raises InvalidFields.
+    """
+    if not is_required(model) and not request.get_data():
+        return model()
+    read_object()  # refuses what is no object, or too much of one
+    # As JSON and strictly: a date is text there, and neither 1 nor "no" is a truth value.
+    return _told(lambda: model.model_validate_json(request.get_data(), strict=True))
+
+
+def is_required(model: type[BaseModel]) -> bool:
+    """Whether such a body has to be sent: it has a field that cannot be left out."""
+    return any(each.is_required() for each in model.model_fields.values())
+
+
+def read_query(model: type[Model]) -> Model:
+    """The request's query as `model`; a name that is given twice is a list to it. Raises InvalidFields."""
+    given = {name: values if len(values) > 1 else values[0] for name, values in request.args.lists()}
+    given.pop("fields", None)
+    return _told(lambda: model.model_validate(given))
+
+
+def _told(parse: Callable[[], T]) -> T:
+    try:
+        return parse()
+    except ValidationError as error:
+        raise InvalidFields(
+            [{"field": ".".join(map(str, fault["loc"])), "message": validation.say(fault)} for fault in error.errors()]
+        ) from None
+
+
+def _perform(declared: Operation, arguments: Mapping[str, Any]) -> Response:
+    _check_precondition(arguments)
+    value, status, headers = _parts(declared.view(**arguments), declared.status)
+    if isinstance(value, Response):
+        return value
+    if value is None:
+        return Response(status=204, headers=headers)
+    schema = declared.also.get(status, declared.returns) if status != declared.status else declared.returns
+    adapter = declared.adapter if schema is declared.returns else TypeAdapter(schema)
+    checked = adapter.validate_python(value)
+    full = adapter.dump_json(checked)
+    chosen = _chosen_fields(declared)
+    body = full if chosen is None else adapter.dump_json(checked, include=chosen)
+    response = Response(body, status=status, content_type="application/json", headers=headers)
+    return _with_tag(response, full, declared)
+
+
+def _parts(given: Any, status: int) -> tuple[Any, int, Mapping[str, str]]:
+    if not isinstance(given, tuple):
+        return given, status, {}
+    value, chosen, *headers = given
+    return value, chosen, headers[0] if headers else {}
+
+
+def _chosen_fields(declared: Operation) -> Any:
+    if "fields" not in request.args:
+        return None
+    names = {name.strip() for name in request.args["fields"].split(",")}
+    known = set(declared.item.model_fields) if declared.item is not None else set()
+    if unknown := names - known:
+        said = f"there are {', '.join(sorted(known))}; not {', '.join(sorted(unknown))}"
+        raise InvalidFields([{"field": "fields", "message": said[:1000]}])
+    if not declared.is_page:
+        return names
+    return {"items": {"__all__": names}, "next_cursor": True, "total": True}
+
+
+def _with_tag(response: Response, full: bytes, declared: Operation) -> Response:
+    """Name the representation (RFC 9110, section 8.8.3); a read of what the caller has already is answered by 304."""
+    reading = _reading() if request.method != "POST" else None
+    if reading is None or response.status_code >= 300 or reading[0].returns is not declared.returns:
+        return response
+    response.set_etag(_tag(full))
+    if request.method in ("GET", "HEAD"):
+        response.make_conditional(request)
+    return response
+
+
+def _check_precondition(arguments: Mapping[str, Any]) -> None:
+    """Refuse a change of something else than the caller has seen: `If-Match` (RFC 9110, section 13.1.1)."""
+    if request.method in ("GET", "HEAD", "POST") or not request.if_match:
+        return
+    # Whoever else changes it with such a condition waits here, and then sees what we have done.
+    hold(g.db, request.path)
+    reading = _reading()
+    if reading is None:
+        raise PreconditionFailed("there is nothing to compare with at this address")
+    declared, own = reading
+    queries = {"query": declared.query()} if declared.query is not None else {}
+    value, _status, _headers = _parts(declared.view(**own, **queries), declared.status)
+    full = declared.adapter.dump_json(declared.adapter.validate_python(value))
+    if not request.if_match.contains(_tag(full)):
+        raise PreconditionFailed("it is not any more as you have seen it")
+
+
+def _reading() -> tuple[Operation, Mapping[str, Any]] | None:
+    """How the address of the request is read, and the arguments of that."""
+    own: Mapping[str, Any]
+    if request.method in ("GET", "HEAD"):
+        endpoint, own = request.endpoint or "", request.view_args or {}
+    else:
+        rules = current_app.url_map.bind(request.host)
+        if not rules.test(request.path, "GET"):
+            return None
+        endpoint, own = rules.match(request.path, "GET")
+    found = operation_of(endpoint)
+    return (found, own) if found is not None else None
+
+
+def _tag(full: bytes) -> str:
+    return hashlib.sha256(full).hexdigest()[:32]
