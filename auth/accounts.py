@@ -8,11 +8,12 @@ from flask import g
 from flask_babel import gettext as _
 from sqlalchemy import delete
 
-from auth import audit, guards, sessions, users
+from auth import api_tokens, audit, guards, sessions, users
 from auth.errors import NotAllowed
 from auth.identity import Identity
 from auth.models import Invitation, Passkey, User
 from auth.signals import user_removed
+from auth.token_models import ApiToken
 from tenants.signals import send
 
 
@@ -41,6 +42,13 @@ def end_sessions(user: User, *, actor: Identity | None) -> int:
     return ended
 
 
+def revoke_token(row: ApiToken, *, actor: Identity | None) -> None:
+    """End a personal token, one's own or a member's. Raises NotAllowed."""
+    if actor is not None and actor.user_id != row.user_id:
+        check_may_decide(g.db.get_one(User, (g.tenant.id, row.user_id)), actor)
+    api_tokens.revoke(row, actor=actor)
+
+
 def reset_second_factor(user: User, *, actor: Identity | None) -> None:
     """Take a user's second factors away, for somebody who has lost theirs, and sign them out. Raises NotAllowed."""
     check_may_decide(user, actor)
@@ -63,6 +71,11 @@ def remove(user: User, *, actor: Identity | None) -> None:
     guards.keep_an_owner(without=user.id)  # first: it waits for who makes or unmakes an owner just now
     check_may_decide(user, actor)
     audit.record("account removed", user, details={"name": user.name}, actor=actor)
+    drop(user)
+
+
+def drop(user: User) -> None:
+    """Delete the row of a user, and what hangs on it. Who may do that was looked at before."""
     send(user_removed, user=user)
     gone = delete(Invitation).where(Invitation.invited_by == user.id).returning(Invitation.id, Invitation.email)
     revoked = [audit.Party("invitation", row.id, row.email) for row in g.db.execute(gone)]

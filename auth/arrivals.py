@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_security import login_user, logout_user
 
-from auth import audit, gate, groups, linking, links, provisioning, sessions
+from auth import audit, denials, gate, groups, linking, links, provisioning, sessions
 from auth.errors import LinkNeeded, NotAllowed, SignInRefused, WrongCredentials
 from auth.identity import current_user
 from auth.models import User
@@ -68,7 +68,7 @@ def _connect(attempt: SignInAttempt, config: ProviderConfig, visit: Visit) -> Re
     try:
         linking.connect(current_user(), visit.identity, config)
     except NotAllowed as error:
-        flash(str(error), "error")
+        flash(denials.words_of(error), "error")
     else:
         flash(_("Your account is connected with %(source)s. You can sign in with it.", source=config.label), "success")
     return redirect(url_for("account.overview"))

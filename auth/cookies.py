@@ -3,13 +3,19 @@
 import secrets
 from typing import Any, cast
 
-from flask import Flask, request
-from flask.sessions import SecureCookieSessionInterface
+from flask import Flask, Response, request, session
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from itsdangerous import URLSafeTimedSerializer
 
 from tenants.resolver import host_of
 
 _MOST_HOSTS = 10_000
+
+
+class HostSession(SecureCookieSession):
+    """A browser's session; once it is set aside, its cookie stays as it was."""
+
+    is_aside = False
 
 
 class HostSessions(SecureCookieSessionInterface):
@@ -19,6 +25,8 @@ class HostSessions(SecureCookieSessionInterface):
     tenant. The host is only text here: nothing is looked up when the session is opened.
     """
 
+    session_class = HostSession
+
     def __init__(self) -> None:
         self._serializers: dict[str, URLSafeTimedSerializer] = {}
 
@@ -26,6 +34,11 @@ class HostSessions(SecureCookieSessionInterface):
         """The serializer for the host of the current request; None (no session) when that is no host name."""
         host = host_of(request)
         return self.serializer_for(app, host) if host is not None and app.secret_key else None
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Set the cookie, unless the browser's was set aside."""
+        if not getattr(session, "is_aside", False):
+            super().save_session(app, session, response)
 
     def serializer_for(self, app: Flask, host: str) -> URLSafeTimedSerializer:
         """The serializer for `host`."""
@@ -56,6 +69,12 @@ def init_app(app: Flask, *, secure: bool) -> None:
         "SESSION_COOKIE_PATH": "/",
         "SESSION_REFRESH_EACH_REQUEST": False,
     }
+
+
+def set_aside() -> None:
+    """Go on without the browser's session, as if there were none; nor is it changed by what follows."""
+    session.clear()
+    session.is_aside = True  # type: ignore[attr-defined]  # of ours; the proxy's type is Flask's
 
 
 def write(app: Flask, host: str, handle: str, token: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from flask import Flask, current_app, g, request
 from flask_wtf.csrf import CSRFError, CSRFProtect
 
+from auth.identity import SESSION
 from auth.permissions import access_of
 from tenants.request import SAFE_METHODS
 
@@ -43,6 +44,9 @@ def check() -> None:
     if request.endpoint is None or access_of(current_app, request.endpoint) is None:
         return
     if getattr(current_app.view_functions[request.endpoint], "from_machines", False):
+        return
+    # No browser adds such a header by itself to what another site makes it send.
+    if g.identity.means not in ("", SESSION):
         return
     origin = request.headers.get("Origin")
     if origin is None:

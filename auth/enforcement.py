@@ -17,6 +17,7 @@ from auth import tenant_settings
 from auth.mail import normal_domain
 from auth.models import LoginSession, User
 from auth.providers.models import MailDomain, ProviderConfig
+from auth.token_models import ApiToken, RefreshToken
 
 _KEY = "enforcement"
 HELD = ("proved", "warning")
@@ -48,7 +49,8 @@ def held_domains(*states: str) -> frozenset[str]:
 def publish(*, break_glass: uuid.UUID | None = None) -> None:
     """Work out anew which domains sign in where, after a change of providers or domains.
 
-    Login sessions that another source has vouched for end, where a domain is new to it.
+    Where a domain is new to a source, login sessions that another has vouched for end. So do apps' tokens: of those
+    nobody knows any more by which source somebody had come who has allowed them.
     """
     # First: whoever changes providers or domains at the same time waits here, and sees what was done.
     row = tenant_settings.lock()
@@ -74,6 +76,7 @@ def follow_address(user: User) -> None:
     required = required_source(user.email)
     if required is not None and not is_break_glass(user.id):
         g.db.execute(delete(LoginSession).where(LoginSession.user_id == user.id, LoginSession.provider != required))
+        _end_tokens([user.id])
 
 
 def people_at(domains: Iterable[str]) -> Select[uuid.UUID]:
@@ -87,10 +90,16 @@ def people_at(domains: Iterable[str]) -> Select[uuid.UUID]:
 def _end_sessions(domain: str, provider: str) -> None:
     named = _policy().get("break_glass")
     people = people_at([domain])
-    ended = delete(LoginSession).where(LoginSession.user_id.in_(people), LoginSession.provider != provider)
     if named:
-        ended = ended.where(LoginSession.user_id != uuid.UUID(named))
-    g.db.execute(ended)
+        people = people.where(User.id != uuid.UUID(named))
+    g.db.execute(delete(LoginSession).where(LoginSession.user_id.in_(people), LoginSession.provider != provider))
+    _end_tokens(people)
+
+
+def _end_tokens(people: Any) -> None:
+    # A personal token knows by which source its owner had come: that is looked at whenever it is used.
+    g.db.execute(delete(ApiToken).where(ApiToken.user_id.in_(people), ApiToken.client_id.is_not(None)))
+    g.db.execute(delete(RefreshToken).where(RefreshToken.user_id.in_(people), RefreshToken.client_id.is_not(None)))
 
 
 def _in_letters(domain: str) -> str:

@@ -2,6 +2,8 @@
 
 AuthError
  ├─ WrongCredentials      whoever tries is not who they say
+ ├─ SecondFactorAsked     the first factor is right, and the second one is still to be given
+ ├─ InvalidToken          a token or challenge that is not ours, or not any more
  ├─ SourceUnavailable     the source that should vouch for them does not answer
  ├─ SignInRefused         they are who they say, and may not come in; the message is for them
  │   ├─ LinkNeeded        an account has their e-mail address; both sides have to be proved first
@@ -15,6 +17,7 @@ AuthError
  │   └─ UnsuitableName    a name that a role cannot have; the message says why
  ├─ InvalidAddresses      e-mail addresses that cannot be invited; says of each why
  ├─ InvalidImport         a file of members that cannot be used; the message says why
+ ├─ InvalidClient         an app, or a credential of a service account, that cannot be; the message says why
  ├─ UnknownUser           no such user in this tenant
  ├─ UnknownRole           no such role in this tenant
  ├─ UnknownProvider       no such identity provider in this tenant
@@ -27,7 +30,7 @@ AuthError
  └─ UnknownPermission     no such permission in the catalogue
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 class AuthError(Exception):
@@ -36,6 +39,19 @@ class AuthError(Exception):
 
 class WrongCredentials(AuthError):
     """The proof does not fit the claim. Says no more, on purpose."""
+
+
+class InvalidToken(AuthError):
+    """A token that we have not made, or that counts no more. The message says why, to logs and tests only."""
+
+
+class SecondFactorAsked(AuthError):
+    """The first factor is right, and the second one is asked for: `challenge` is to be sent along with its code."""
+
+    def __init__(self, challenge: str, methods: Sequence[str]) -> None:
+        super().__init__("a second factor is asked for")
+        self.challenge = challenge
+        self.methods = tuple(methods)
 
 
 class SourceUnavailable(AuthError):
@@ -99,6 +115,14 @@ class InvalidAddresses(AuthError, ValueError):
 
 class InvalidImport(AuthError, ValueError):
     """A file of members that cannot be used as a whole; the message says why."""
+
+
+class InvalidClient(AuthError, ValueError):
+    """An app, or a credential of a service account, that cannot be; `field` says which part of it."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class UnknownUser(AuthError, LookupError):

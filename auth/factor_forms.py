@@ -13,6 +13,7 @@ from flask_security.webauthn import WebAuthnRegisterResponseForm, WebAuthnSignin
 from auth import audit, first_factor, links, sessions, throttle
 from auth.forms import Throttle
 from auth.providers.database import DatabaseProvider
+from auth.sign_in_refusals import note_passkey_failure
 
 
 class SecondFactor(Throttle):
@@ -71,7 +72,15 @@ class PasskeyResponseForm(WebAuthnSigninResponseForm):
     """A passkey's answer: to a challenge given to this browser, once, and of the account whose turn it is."""
 
     def validate(self, *args: Any, **kwargs: Any) -> bool:
-        """Set `user` and `cred` when the passkey's signature is right."""
+        """Set `user` and `cred` when the passkey's signature is right, and it is one for this. Else it is recorded."""
+        if self._proves(*args, **kwargs):
+            return True
+        step = "confirmation" if self.is_verify else "second factor" if self.is_secondary else "passkey"
+        person: Any = self.user
+        note_passkey_failure(person, step, "wrong" if person is not None else "unknown")
+        return False
+
+    def _proves(self, *args: Any, **kwargs: Any) -> bool:
         ours = session.pop("passkey_challenge", None) == self.challenge
         # The browser may still have the cookie that named the challenge; so that it was answered is noted here too.
         if not ours or not throttle.first_use(f"passkey challenge:{self.challenge}"):

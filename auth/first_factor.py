@@ -49,6 +49,11 @@ def note(
     session[_KEY] = asdict(noted)
 
 
+def resume(noted: FirstFactor) -> None:
+    """Go on from a first factor that was proved before, of which a program has kept the signed record."""
+    session[_KEY] = asdict(noted)
+
+
 def of(user: User) -> FirstFactor | None:
     """The user's first factor that was proved in this browser; None if the last one was somebody else's."""
     noted = session.get(_KEY)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import flask_security.forms as fs
-from flask import abort, current_app, request
+from flask import abort, current_app, g, request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext
 from flask_security.change_email import ChangeEmailForm as _ChangeEmailForm
@@ -13,10 +13,9 @@ from flask_wtf.form import _Auto
 from wtforms import EmailField, PasswordField, StringField, SubmitField
 from wtforms.validators import DataRequired, Length, StopValidation
 
-from auth import gate, links, sessions, throttle, users
+from auth import audit, gate, links, sessions, throttle, users
 from auth.errors import AuthError, Throttled
 from auth.identity import current_user
-from auth.mail import LONGEST_ADDRESS
 from auth.refusals import explain_failure, too_many
 
 
@@ -78,13 +77,10 @@ class LoginName:
 
     def __call__(self, form: Any, field: Any) -> None:
         """Bring an address into its normal form; take anything else of a possible length as a user name."""
-        typed = (field.data or "").strip()
-        if len(typed) > LONGEST_ADDRESS:
+        name = users.normal_login(field.data or "")
+        if name is None:
             raise StopValidation(get_message("GENERIC_AUTHN_FAILED")[0])
-        try:
-            field.data = current_app.extensions["security"].mail_util.normalize(typed) if "@" in typed else typed
-        except ValueError:
-            field.data = typed
+        field.data = name
 
 
 class LoginForm(fs.LoginForm):
@@ -128,6 +124,8 @@ class VerifyForm(Throttle, fs.VerifyForm):
             sessions.renew()
         elif not self.errors:
             self.form_errors = [get_message("INVALID_PASSWORD")[0]]
+            details = {"step": "confirmation", "reason": "wrong"}
+            audit.record("sign-in failed", audit.party_of(g.identity), details=details, survives=True)
         return valid
 
 

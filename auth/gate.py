@@ -33,7 +33,7 @@ from auth import (
 )
 from auth.errors import LinkNeeded, SignInRefused, SourceUnavailable, WrongCredentials
 from auth.first_factor import FirstFactor
-from auth.models import User
+from auth.models import LoginSession, User
 from auth.providers.base import ExternalIdentity
 from auth.providers.database import DatabaseProvider
 from auth.providers.models import ProviderConfig
@@ -184,6 +184,24 @@ def admit(_sender: Any, user: User, authn_via: Sequence[str] | None = None, **_k
     devices.remember(user)
     if authn_via != ["change"]:
         audit.record("signed in", user, details={"methods": ", ".join(methods), "source": proved.provider}, actor=user)
+
+
+def admit_program(user: User, *, second: str = "") -> LoginSession:
+    """Begin the login session of a program for a user who has passed every step, the second by `second`.
+
+    The same as for a browser, but for what is a browser's alone: no cookie knows of it. Raises SignInRefused.
+    """
+    check_admissible(user)
+    proved = _proved(user, None)
+    _check_rules(user, proved.provider, None)
+    _check_unchanged(user, proved)
+    _check_source(user, proved.provider)
+    methods = [proved.method, second] if second else [proved.method]
+    login = sessions.start_program(user, provider=proved.provider, methods=methods)
+    visits.note_administrator(user, proved)
+    details = {"methods": ", ".join(methods), "source": proved.provider, "by": "API"}
+    audit.record("signed in", user, details=details, actor=user)
+    return login
 
 
 def _proved(user: User, authn_via: Sequence[str] | None) -> FirstFactor:

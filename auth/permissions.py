@@ -7,12 +7,13 @@ declares its access with `@requires(...)`, `@signed_in` or `@public`; one that d
 import enum
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar
 
 from flask import Flask, abort, current_app, g, request
 from flask_babel import lazy_gettext as _
 from flask_babel.speaklater import LazyString
+from werkzeug.exceptions import Unauthorized
 
 from auth.errors import SecondFactorNeeded, UnknownPermission
 
@@ -36,6 +37,8 @@ class AccessPermission(Permission):
     """Permissions around members and their rights."""
 
     AUDIT_READ = "audit:read", _("See the audit log: who has done what, and from where.")
+    CLIENT_MANAGE = "client:manage", _("Register apps and service accounts, and change them.")
+    CLIENT_READ = "client:read", _("See which apps and service accounts there are.")
     MEMBER_MANAGE = "member:manage", _("Add, change and deactivate members.")
     MEMBER_READ = "member:read", _("See who the members are.")
     PROVIDER_MANAGE = "provider:manage", _("Connect directories and other identity providers, and change them.")
@@ -43,6 +46,12 @@ class AccessPermission(Permission):
     ROLE_MANAGE = "role:manage", _("Give and take roles.")
     ROLE_READ = "role:read", _("See roles and who holds them.")
     WORKSPACE_MANAGE = "workspace:manage", _("Change the rules of signing in, and the workspace's name and look.")
+
+
+class BadBearer(Unauthorized):
+    """The request shows a bearer token that is none: it is told so, and not served as nobody's, nor as the cookie's."""
+
+    problem = "invalid-token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +149,7 @@ class Access:
     """What an endpoint asks of its caller. `on` names an object type and the view argument that holds its id.
 
     `sets_up` is for where a missing second factor is set up: they are open to whoever has to have one, and lacks it.
+    `provisions` is for who provisions a source by its token (`auth/scim/callers.py`), which nobody else is.
     """
 
     public: bool = False
@@ -147,6 +157,9 @@ class Access:
     on: tuple[str, str] | None = None
     anywhere: bool = False
     sets_up: bool = False
+    provisions: bool = False
+    in_person: bool = False
+    """Whether it takes a login session: a personal token, or an app's, does not do."""
 
 
 def public(view: F) -> F:
@@ -157,6 +170,23 @@ def public(view: F) -> F:
 def signed_in(view: F) -> F:
     """Declare an endpoint open to everybody who is signed in."""
     return declare(view, Access())
+
+
+def in_person(view: F) -> F:
+    """Declare an endpoint open to everybody who is signed in, but to no personal token, nor an app's.
+
+    Above `@requires(...)` it adds that to what the endpoint asks.
+    """
+    declared: Access | None = getattr(view, "access", None)
+    if declared is None:
+        return declare(view, Access(in_person=True))
+    view.access = replace(declared, in_person=True)  # type: ignore[attr-defined]  # see `declare`
+    return view
+
+
+def provisions(view: F) -> F:
+    """Declare an endpoint open to identity providers that show a provisioning token, and to nobody else."""
+    return declare(view, Access(provisions=True))
 
 
 def requires(permission: Permission, *, on: tuple[str, str] | None = None, anywhere: bool = False) -> Callable[[F], F]:
@@ -200,12 +230,20 @@ def enforce() -> None:
     access = access_of(current_app, request.endpoint)
     if access is None:
         abort(403)
+    if g.identity.refused:
+        raise BadBearer
     if access.public:
+        return
+    if access.provisions:
+        if "provisioner" not in g:
+            abort(401)
         return
     if not g.identity.is_authenticated:
         abort(401)
     if g.identity.lacks_second_factor and not access.sets_up:
         raise SecondFactorNeeded
+    if access.in_person and g.identity.token is not None:
+        abort(403)
     if access.permission is not None and not _permitted(access.permission, access):
         abort(403)
 

@@ -178,6 +178,8 @@ def _load_user(handle: str) -> User | None:
     caller = g.get("identity")
     if caller is None or not caller.is_authenticated or caller.handle != handle:
         return None
+    if caller.means != identity.SESSION:  # a token says who calls, whatever cookie comes with it
+        return None
     user: User | None = g.db.find(User, caller.user_id)
     if user is not None:
         set_request_attr("fs_authn_via", "session")

@@ -1,18 +1,19 @@
-"""Login sessions: a row for every signed-in browser, listed and ended as one.
+"""Login sessions: a row for every signed-in browser or program, listed and ended as one.
 
-The cookie holds a random secret, the row its hash. Nothing else makes a caller somebody: without a row that is
-neither idle nor over, the rest of the cookie is worth nothing.
+A browser's cookie holds a random secret, the row its hash; a program's access token names the row, and is signed.
+Nothing else makes a caller somebody: without a row that is neither idle nor over, the rest is worth nothing.
 """
 
 import hashlib
 import secrets
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
 import ua_parser
+import uuid_utils.compat as uuid7
 from flask import current_app, g, request, session
 from sqlalchemy import bindparam, delete, select, update
 
@@ -22,14 +23,26 @@ from tenants.context import afterwards
 from tenants.db import TenantSession, now
 
 _COOKIE_KEY = "sid"
+BROWSER, PROGRAM = "browser", "api"
+"""Kinds of login sessions."""
+PROGRAM_LASTS = timedelta(days=30)
+PROGRAM_IDLE = timedelta(days=7)
+"""How long a program stays signed in, at the most, and unused."""
 _SEEN_EVERY = timedelta(minutes=1)
 _COLUMNS = select(
     LoginSession.id, LoginSession.user_id, LoginSession.provider, LoginSession.methods, LoginSession.remembered,
-    LoginSession.created_at, LoginSession.seen_at, LoginSession.expires_at,
+    LoginSession.created_at, LoginSession.seen_at, LoginSession.expires_at, LoginSession.kind, LoginSession.token_hash,
 )  # fmt: skip
 # Run outside of the session's criteria, along with its BEGIN: it names the tenant itself.
 _BY_TOKEN = _COLUMNS.where(
-    LoginSession.tenant_id == bindparam("bound_tenant"), LoginSession.token_hash == bindparam("token_hash")
+    LoginSession.tenant_id == bindparam("bound_tenant"),
+    LoginSession.token_hash == bindparam("token_hash"),
+    LoginSession.kind == bindparam("kind"),
+)
+_BY_ID = _COLUMNS.where(
+    LoginSession.tenant_id == bindparam("bound_tenant"),
+    LoginSession.id == bindparam("login_id"),
+    LoginSession.kind == bindparam("kind"),
 )
 
 
@@ -45,6 +58,8 @@ class Login:
     created_at: datetime
     seen_at: datetime
     expires_at: datetime
+    kind: str
+    token_hash: str
 
     @property
     def is_single_sign_on(self) -> bool:
@@ -52,21 +67,34 @@ class Login:
         return "single sign-on" in self.methods.split(",")
 
 
-def ask_with_opening(_sender: Any, session: TenantSession) -> None:
-    """Have the caller's login session read in the trip that opens the transaction. Receives `tenant_opening`."""
+def ask_with_opening(session: TenantSession) -> None:
+    """Have the calling browser's login session read in the trip that opens the transaction."""
     if token := _token():
         session.opening.companion = _BY_TOKEN
-        session.opening.parameters = {"token_hash": _hash(token)}
+        session.opening.parameters = {"token_hash": _hash(token), "kind": BROWSER}
+
+
+def ask_program_with_opening(session: TenantSession, login_id: uuid.UUID) -> None:
+    """The same of the login session of a program, which that it is the caller's has yet to be proved."""
+    session.opening.companion = _BY_ID
+    session.opening.parameters = {"login_id": login_id, "kind": PROGRAM}
 
 
 def of_opening(answer: Sequence[Any] | None) -> Login | None:
     """The login session that was read with the opening, if it still counts."""
     login = Login(*answer) if answer is not None else None
-    return login if login is not None and _counts(login) else None
+    return login if login is not None and counts(login) else None
 
 
-def cookie_names(handle: str) -> bool:
-    """Whether the cookie was made for the user's present handle, which changes with the password."""
+def as_value(login: Login | LoginSession) -> Login:
+    """A login session as a value; the row belongs to its transaction."""
+    return login if isinstance(login, Login) else Login(*(getattr(login, one.name) for one in fields(Login)))
+
+
+def is_of(login: Login | LoginSession, handle: str) -> bool:
+    """Whether it has begun under the user's present handle, which changes with the password."""
+    if login.kind == PROGRAM:
+        return secrets.compare_digest(login.token_hash, _program_hash(login.id, handle))
     return secrets.compare_digest(str(session.get("_user_id", "")), handle)
 
 
@@ -88,20 +116,34 @@ def start(user: User, *, provider: str, methods: Sequence[str], remember: bool) 
     if token := _token():  # signed in before: that session ends here
         g.db.execute(delete(LoginSession).where(LoginSession.token_hash == _hash(token)))
     lifetime = timedelta(days=settings.session_remembered_days) if remember else timedelta(hours=settings.session_hours)
+    row = _begin(user, provider, methods, lifetime, token_hash=_new_token(), remembered=remember)
+    session.permanent = remember
+    return row
+
+
+def start_program(user: User, *, provider: str, methods: Sequence[str]) -> LoginSession:
+    """Make a login session of `user` for a program: no cookie knows of it."""
+    g.db.execute(delete(LoginSession).where(LoginSession.user_id == user.id, LoginSession.expires_at <= now()))
+    row_id = uuid7.uuid7()
+    named = _program_hash(row_id, user.fs_uniquifier)
+    row = _begin(user, provider, methods, PROGRAM_LASTS, id=row_id, kind=PROGRAM, token_hash=named)
+    g.db.flush()  # what refers to it is written next
+    return row
+
+
+def _begin(user: User, provider: str, methods: Sequence[str], lifetime: timedelta, **values: Any) -> LoginSession:
     if (hours := policy.current().session_hours) is not None:
         lifetime = min(lifetime, timedelta(hours=hours))
     row = LoginSession(
-        token_hash=_new_token(),
         user_id=user.id,
         provider=provider,
         methods=",".join(methods)[:80],
         user_agent=(request.user_agent.string or "")[:255],
         address=(request.remote_addr or "")[:45],
-        remembered=remember,
         expires_at=now() + lifetime,
+        **values,
     )
     g.db.add(row)
-    session.permanent = remember
     return row
 
 
@@ -147,13 +189,14 @@ def list_of(user_id: uuid.UUID) -> Sequence[LoginSession]:
     rows: Sequence[LoginSession] = g.db.scalars(
         select(LoginSession).where(LoginSession.user_id == user_id).order_by(LoginSession.seen_at.desc())
     ).all()
-    return [row for row in rows if _counts(row)]
+    return [row for row in rows if counts(row)]
 
 
 def describe(row: LoginSession, current_id: uuid.UUID) -> dict[str, Any]:
     """A login session as its owner sees it; without the hash."""
     return {
         "id": row.id,
+        "kind": row.kind,
         "device": _device(row.user_agent),
         "address": row.address,
         "provider": row.provider,
@@ -186,6 +229,14 @@ def end_all(user_id: uuid.UUID, *, but_current: bool = False) -> int:
     return ended
 
 
+def end_others(user_id: uuid.UUID, kept: uuid.UUID) -> int:
+    """End every login session of a user except that one; gives back how many there were."""
+    ended: int = g.db.execute(
+        delete(LoginSession).where(LoginSession.user_id == user_id, LoginSession.id != kept)
+    ).rowcount
+    return ended
+
+
 def end_current() -> None:
     """End the calling browser's login session."""
     if token := _token():
@@ -193,13 +244,15 @@ def end_current() -> None:
     session.pop(_COOKIE_KEY, None)
 
 
-def _counts(login: Login | LoginSession) -> bool:
+def counts(login: Login | LoginSession) -> bool:
+    """Whether it is neither idle nor over."""
     settings = current_app.extensions["tenants"].settings
-    idle = (
-        timedelta(days=settings.session_remembered_days)
-        if login.remembered
-        else timedelta(minutes=settings.session_idle_minutes)
-    )
+    if login.kind == PROGRAM:
+        idle = PROGRAM_IDLE
+    elif login.remembered:
+        idle = timedelta(days=settings.session_remembered_days)
+    else:
+        idle = timedelta(minutes=settings.session_idle_minutes)
     rules, moment = policy.current(), now()
     if rules.idle_minutes is not None:
         idle = min(idle, timedelta(minutes=rules.idle_minutes))
@@ -217,6 +270,11 @@ def _token() -> str | None:
 def _new_token() -> str:
     token = session[_COOKIE_KEY] = secrets.token_urlsafe(32)
     return _hash(token)
+
+
+def _program_hash(login_id: uuid.UUID, handle: str) -> str:
+    # No secret, and no cookie is ever looked up by it: it says under which handle the session has begun.
+    return _hash(f"program {login_id} {handle}")
 
 
 def _hash(token: str) -> str:

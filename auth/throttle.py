@@ -4,6 +4,9 @@ Counting first means that a hundred attempts at once are a hundred attempts. A b
 has signed in before (a device, known by a cookie) has a count of its own: whoever floods an account with guesses from
 elsewhere keeps strangers out for a quarter of an hour, and not its owner. The counts are rows, so that they hold for
 every process, and a window's end is their end: nobody is locked out for ever.
+
+This keeps people from guessing. How many requests somebody may send at all, whatever becomes of them, is bounded by
+`saas/limits.py`, before anything is computed or looked up.
 """
 
 import hashlib
@@ -67,7 +70,7 @@ def attempt(kind: str, account: str) -> Iterator[Attempt]:
     device = devices.known_for(account)
     g.db.release()
     subject = f"{kind}:device:{device}" if device else f"{kind}:account:{account}"
-    limits = {_key(f"{kind}:address:{_address()}"): PER_ADDRESS, _key(subject): PER_ACCOUNT}
+    limits = {_key(f"{kind}:address:{caller_address()}"): PER_ADDRESS, _key(subject): PER_ACCOUNT}
     trial = Attempt(kind, tuple(limits), device_of=devices.owner() if device else "")
     if not _count(limits):
         raise Throttled(int(WINDOW.total_seconds()))
@@ -84,16 +87,16 @@ def attempt(kind: str, account: str) -> Iterator[Attempt]:
         _take_back(trial.keys)
 
 
-def first_use(subject: str) -> bool:
-    """Whether this is the first time within a window; noted whatever becomes of the request."""
+def first_use(subject: str, *, within: timedelta = WINDOW) -> bool:
+    """Whether this is the first time within that; noted whatever becomes of the request."""
     g.db.release()
-    return _count({_key(subject): 1})
+    return _count({_key(subject): 1}, window=within)
 
 
 def allows(kind: str, limit: int) -> bool:
     """Whether the caller's address has done something of that kind no more often than that within a window; counts."""
     g.db.release()
-    return _count({_key(f"{kind}:address:{_address()}"): limit})
+    return _count({_key(f"{kind}:address:{caller_address()}"): limit})
 
 
 def spend(subject: str, limit: int, amount: int = 1) -> bool:
@@ -102,7 +105,7 @@ def spend(subject: str, limit: int, amount: int = 1) -> bool:
     return _count({_key(subject): limit}, amount)
 
 
-def _count(limits: Mapping[str, int], amount: int = 1) -> bool:
+def _count(limits: Mapping[str, int], amount: int = 1, *, window: timedelta = WINDOW) -> bool:
     """Count every key up to the first that is over its limit; whether none is."""
     # Of its own, and committed at once: a refusal must not undo it, nor another process wait for it.
     with bound(g.tenant) as session:
@@ -111,7 +114,7 @@ def _count(limits: Mapping[str, int], amount: int = 1) -> bool:
         for key, limit in limits.items():  # addresses first, so that two attempts do not wait for each other
             counted = (
                 insert(Attempts)
-                .values(key=key, count=amount, window_ends_at=now() + WINDOW)
+                .values(key=key, count=amount, window_ends_at=now() + window)
                 .on_conflict_do_update(index_elements=["tenant_id", "key"], set_={"count": Attempts.count + amount})
                 .returning(Attempts.count)
             )
@@ -126,7 +129,7 @@ def _take_back(keys: tuple[str, ...]) -> None:
     g.db.execute(statement.values(count=Attempts.count - 1))
 
 
-def _address() -> str:
+def caller_address() -> str:
     """The caller's address; of IPv6 the network, which is what one person has."""
     try:
         address = ipaddress.ip_address(request.remote_addr or "")

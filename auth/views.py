@@ -12,7 +12,7 @@ from flask_security import auth_required
 from wtforms import SelectField, StringField, SubmitField
 from wtforms.validators import DataRequired, Length
 
-from auth import audit, gate, linking, links, sessions
+from auth import audit, denials, gate, linking, links, sessions
 from auth.errors import AuthError, NotAllowed
 from auth.forms import ConnectForm, PageForm
 from auth.holdings import Held, find_holder
@@ -106,7 +106,7 @@ def connect(config_id: uuid.UUID) -> ResponseReturnValue:
             identity = gate.prove_other(form.login.data or "", form.password.data or "", config)
             linking.connect(current_user(), identity, config)
         except NotAllowed as error:
-            form.form_errors = [str(error)]
+            form.form_errors = [denials.words_of(error)]
         except AuthError as error:
             form.form_errors = [explain_failure(error)]
         else:
@@ -127,7 +127,7 @@ def disconnect(config_id: uuid.UUID) -> ResponseReturnValue:
     try:
         linking.disconnect(current_user(), config)
     except NotAllowed as error:
-        flash(str(error), "error")
+        flash(denials.words_of(error), "error")
     else:
         flash(_("Your account is no longer connected with %(source)s.", source=config.label), "success")
     return redirect(url_for("account.overview"))

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from config.plans import DEFAULT_PLAN, Plan
+
 PREFIX = "SAAS_"
 DEVELOPMENT_KEY = "development only: anybody can forge what this signs"
 
@@ -79,6 +81,15 @@ class Settings(BaseModel):
         description="Name servers that are asked whose a domain is: addresses, also with :port, comma separated."
         " Default: the machine's own.",
     )
+    redis_url: str = Field(
+        "",
+        description="Where all processes count requests together: redis:// or rediss:// URL. Default: each for itself.",
+        repr=False,  # a URL may hold a password
+    )
+    plans: dict[str, Plan] = Field(
+        {DEFAULT_PLAN: Plan()},
+        description="Requests a minute that a tenant's plan allows: JSON, by name address, caller, tenant and sign_in.",
+    )
     mail_url: str = Field(
         "",
         description="smtp://user:password@host:port, smtps://..., or console: with folder, console:var/mail.",
@@ -118,13 +129,27 @@ class Settings(BaseModel):
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("platform_providers", mode="before")
+    @field_validator("platform_providers", "plans", mode="before")
     @classmethod
     def _read_json(cls, value: Any) -> Any:
         try:
             return json.loads(value) if isinstance(value, str) else value
         except ValueError:
-            raise ValueError('must be JSON: {"google": {"preset": "google", "client_id": "...", ...}}') from None
+            raise ValueError("must be JSON, as in deploy/production.env.example") from None
+
+    @field_validator("plans")
+    @classmethod
+    def _has_default(cls, value: dict[str, Plan]) -> dict[str, Plan]:
+        if DEFAULT_PLAN not in value:
+            raise ValueError(f'must have a plan "{DEFAULT_PLAN}", which is that of tenants without another')
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, value: str) -> str:
+        if value and not value.startswith(("redis://", "rediss://")):
+            raise ValueError("must start with redis:// or rediss://")
+        return value
 
     @field_validator("database_url", "migration_database_url")
     @classmethod
@@ -214,6 +239,8 @@ DEVELOPMENT: Mapping[str, Any] = {
     "public_port": "8000",
     "outgoing_networks": "0.0.0.0/0,::/0",
     "mail_url": "console:var/mail",
+    # One machine asks for everybody: there are headers as elsewhere, and nobody is held up.
+    "plans": {DEFAULT_PLAN: dict.fromkeys(Plan.model_fields, 1_000_000)},
 }
 
 

@@ -13,23 +13,27 @@ from auth import Auth
 from config.settings import Settings, load_settings
 from saas import (
     admin,
-    api,
     branding,
+    caller_api,
     cli,
+    cors,
     errors,
     headers,
     health,
     i18n,
+    limits,
     metrics,
     navigation,
     observability,
     pages,
     projects,
+    reference,
+    tokens,
     toolbar,
 )
 from tenants import Tenants
 
-FEATURES = (projects, admin)
+FEATURES = (projects, admin, tokens)
 """Feature packages; each plugs itself in by `init_app(app)`."""
 
 
@@ -65,12 +69,15 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> Flask:
     metrics.init_app(app, settings)  # before whatever takes its time with a request
     Tenants(app, settings, apex=pages.apex)  # before everything that reads tenant data, and the last to leave
     i18n.init_app(app, settings)  # before auth, whose forms are translated
+    limits.init_app(app, settings)  # before auth: whoever is refused is counted, too
+    cors.init_app(app)  # before auth: browsers ask without a token whether they may send one
     Auth(app, settings)
+    limits.count_callers(app, settings)  # after auth, which knows who calls
     navigation.init_app(app)
     navigation.add(app, pages.DASHBOARD)
     errors.init_app(app)
     headers.init_app(app, settings)
-    for part in (health, pages, branding, api):
+    for part in (health, pages, branding, caller_api, reference):
         app.register_blueprint(part.bp)
     for feature in FEATURES:
         feature.init_app(app)

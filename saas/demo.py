@@ -13,8 +13,9 @@ from flask import current_app, g
 from flask.cli import AppGroup
 from sqlalchemy import insert, select
 
-from auth import cookies, passwords, roles, sessions, users
+from auth import api_tokens, cookies, passwords, roles, sessions, token_secrets, users
 from auth.models import Grant, LoginSession, Role, User
+from auth.token_models import ApiToken
 from saas.projects.models import Project, ProjectStatus, ProjectUpdate
 from tenants.cli import say_errors
 from tenants.context import Tenant, bound
@@ -128,10 +129,12 @@ def _fill(tenant: Tenant, password: str, user_count: int, project_count: int) ->
         )
         logins = [sessions.issue(entry[0], "demo load") for entry in everybody]
         _insert(LoginSession, [row for _token, row in logins])
+        tokens = [_personal_token(key, role) for key, _, _, role in everybody]
+        _insert(ApiToken, [row for _secret, row in tokens])
         _insert(Project, [_project(number, everybody[number % len(everybody)][0]) for number in range(project_count)])
     return [
-        _credentials(tenant, email, role, handle, token)
-        for (_, email, handle, role), (token, _row) in zip(everybody, logins, strict=True)
+        _credentials(tenant, email, role, handle, token) | {"bearer": secret}
+        for (_, email, handle, role), (token, _), (secret, _) in zip(everybody, logins, tokens, strict=True)
     ]
 
 
@@ -160,9 +163,22 @@ def _project(number: int, owner_id: uuid.UUID) -> dict[str, Any]:
     }
 
 
+def _personal_token(user_id: uuid.UUID, role: str) -> tuple[str, dict[str, Any]]:
+    """A token for all that the role permits, without an end: its secret, and the values of its row."""
+    secret = token_secrets.make(token_secrets.PERSONAL)
+    return secret, {
+        "token_hash": token_secrets.digest(secret),
+        "kind": api_tokens.PERSONAL,
+        "user_id": user_id,
+        "name": "demo load",
+        "permissions": sorted(current_app.extensions["auth"].catalogue.of_builtin(role)),
+        "scopes": [],
+        "provider": "database",
+    }
+
+
 def _credentials(tenant: Tenant, email: str, role: str, handle: str, token: str) -> dict[str, Any]:
     settings = current_app.extensions["tenants"].settings
     host = f"{tenant.slug}.{settings.base_domain}"
     cookie, csrf = cookies.write(current_app, host, handle, token)
-    # The bearer tokens of the API are still to come.
-    return {"host": host, "email": email, "role": role, "cookie": cookie, "csrf": csrf, "bearer": None}
+    return {"host": host, "email": email, "role": role, "cookie": cookie, "csrf": csrf}

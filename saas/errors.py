@@ -12,13 +12,18 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable, TooManyRequests
+from werkzeug.exceptions import (
+    HTTPException,
+    InternalServerError,
+    NotFound,
+    ServiceUnavailable,
+    TooManyRequests,
+)
 
-from auth import audit
-from auth.audit_bounds import is_worth_recording
-from auth.errors import Busy, NotAllowed, SecondFactorNeeded, SignInRefused, Throttled
+from auth import denials
+from auth.errors import Busy, NotAllowed, SecondFactorNeeded, SignInRefused, Throttled, UnknownRole
 from auth.identity import forget_identity
-from auth.permissions import access_of
+from saas import problems
 from tenants.errors import DatabaseUnavailable
 from tenants.request import SAFE_METHODS, Suspended
 
@@ -30,9 +35,10 @@ RETRY_AFTER = 5  # seconds, until the database may be back
 class OwnText(HTTPException):
     """An error whose text says more to the person than its status would."""
 
-    def __init__(self, code: int, text: str) -> None:
+    def __init__(self, code: int, text: str, problem: str | None = None) -> None:
         super().__init__(text)
         self.code = code
+        self.problem = problem
 
 
 def init_app(app: Flask) -> None:
@@ -41,9 +47,10 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, answer)
     for outage in (OperationalError, InterfaceError, PoolTimeout, DatabaseUnavailable):
         app.register_error_handler(outage, answer_outage)
+    app.register_error_handler(UnknownRole, lambda error: answer(NotFound()))  # it was deleted in this moment
     app.register_error_handler(Throttled, lambda error: answer(TooManyRequests(retry_after=error.retry_after)))
     app.register_error_handler(Busy, lambda error: answer(ServiceUnavailable(retry_after=RETRY_AFTER)))
-    app.register_error_handler(NotAllowed, lambda error: answer(OwnText(403, str(error))))
+    app.register_error_handler(NotAllowed, lambda error: answer(OwnText(403, str(error), "guarded")))
     app.register_error_handler(SignInRefused, answer_refused_sign_in)
     app.register_error_handler(SecondFactorNeeded, lead_to_second_factor)
 
@@ -62,8 +69,8 @@ def answer(error: HTTPException) -> ResponseReturnValue:
         return answer_outage(error.original_exception)
     if error.code is None or error.code < 400:
         return error  # a redirect
-    if error.code == 403:
-        _note_denial(error)
+    if error.code == 403 and not isinstance(error, Suspended):
+        denials.note(str(error.description) if isinstance(error, OwnText) else "")  # the latter is a guard's
     if error.code >= 500:
         forget_identity()  # the page must not look anybody up
     if wants_json():
@@ -84,7 +91,7 @@ def answer_outage(error: Any) -> ResponseReturnValue:
 def answer_refused_sign_in(error: SignInRefused) -> ResponseReturnValue:
     """Somebody has proved who they are and may not come in."""
     if wants_json():
-        return _as_problem(OwnText(403, str(error)))
+        return _as_problem(OwnText(403, str(error), "sign-in-refused"))
     flash(str(error), "error")
     return redirect(url_for("security.login"))
 
@@ -93,46 +100,28 @@ def lead_to_second_factor(_error: SecondFactorNeeded) -> ResponseReturnValue:
     """Somebody has to set a second factor up, and can do nothing else before."""
     said = _("This workspace asks for a second factor: set one up to go on.")
     if wants_json():
-        return _as_problem(OwnText(403, said))
+        return _as_problem(OwnText(403, said, "second-factor-needed"))
     flash(said, "info")
     return redirect(url_for("security.two_factor_setup"))
 
 
 def wants_json() -> bool:
     """Whether the caller is a program rather than a person at a browser."""
-    if request.path.startswith("/api/"):
+    view = current_app.view_functions.get(request.endpoint or "")
+    if request.path.startswith("/api/") or getattr(view, "from_machines", False):
         return True
     best = request.accept_mimetypes.best_match(["text/html", "application/json", "application/problem+json"])
     return best is not None and best != "text/html"
 
 
-def _note_denial(error: HTTPException) -> None:
-    """Record that somebody who is signed in was refused something; not how often they try."""
-    caller = g.get("identity")
-    if "tenant" not in g or caller is None or not caller.is_authenticated or isinstance(error, Suspended):
-        return
-    subject = (g.tenant.id, "access denied", caller.user_id)
-    # Whoever has filled the window with harmless ones is told of once for everything else that they try.
-    is_first = is_worth_recording(*subject, request.endpoint, most=1)
-    if not is_worth_recording(*subject) and not is_first:
-        return
-    access = access_of(current_app, request.endpoint or "")
-    details = {"method": request.method, "endpoint": request.endpoint or request.path}
-    if access is not None and access.permission is not None:
-        details["permission"] = access.permission
-    if isinstance(error, OwnText):  # of a guard
-        details["reason"] = str(error.description)
-    audit.record("access denied", details=details, survives=True)
-
-
 def _as_problem(error: HTTPException) -> Response:
-    # RFC 9457; "about:blank" says that the status tells it all.
     detail = _message(error) or error.description
-    problem = {"type": "about:blank", "title": error.name, "status": error.code, "detail": detail}
+    problem = {"type": problems.type_of(error), "title": error.name, "status": error.code, "detail": detail}
     if request_id := g.get("request_id"):
         problem["instance"] = f"urn:request:{request_id}"
     if fields := getattr(error, "fields", None):
         problem["errors"] = fields
+    problem |= getattr(error, "members", {})
     response = jsonify(problem)
     response.content_type = "application/problem+json"
     return _finish(response, error)

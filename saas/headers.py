@@ -18,7 +18,8 @@ _FIXED = [
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 ]
-_POLICY = CONTENT_SECURITY_POLICY.format(form_action="'self'")
+_OWN = "'self'"
+_POLICY = CONTENT_SECURITY_POLICY.format(form_action=_OWN)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -29,7 +30,10 @@ def init_app(app: Flask, settings: Settings) -> None:
 
     @app.after_request
     def set_headers(response: Response) -> Response:
-        response.headers.setdefault("Content-Security-Policy", _POLICY)
+        # Browsers hold the redirect that answers a form to form-action, too: a page may name one origin more.
+        target = g.get("form_target")
+        policy = CONTENT_SECURITY_POLICY.format(form_action=f"{_OWN} {target}") if target else _POLICY
+        response.headers.setdefault("Content-Security-Policy", policy)
         response.headers.extend(fixed)
         if "tenant" in g and request.endpoint != "static" and not response.cache_control.immutable:
             # What a proxy keeps of one person it would give to another.

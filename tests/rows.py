@@ -105,6 +105,7 @@ def value_for(column: Column[Any]) -> Any:
         datetime: datetime.now(UTC) + timedelta(days=1),
         date: date(2030, 1, 1),
         dict: {},
+        object: {},  # JSON
         list: [],
     }[kind]
 

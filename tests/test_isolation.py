@@ -32,8 +32,11 @@ from sqlalchemy.orm import aliased, joinedload, make_transient, make_transient_t
 from werkzeug.routing import Rule, UUIDConverter
 from werkzeug.test import TestResponse
 
+from auth import api_tokens, clients, service_accounts
 from auth.models import User
 from auth.providers.models import ProviderConfig
+from auth.token_models import ApiToken
+from saas import openapi
 from saas.projects.models import Project
 from tenants.context import bind, bound, unbind
 from tenants.db import Base, TenantSession
@@ -52,11 +55,21 @@ by_link = pytest.mark.parametrize(
     ("model", "link"), links, ids=[f"{model.__name__}.{own_column(link).name}" for model, link in links]
 )
 NOWHERE = {"issuer": "http://127.0.0.1:1", "client_id": "x", "client_auth": "none", "insecure": True}
-GIVEN: dict[Model, dict[str, Any]] = {ProviderConfig: {"enabled": True, "kind": "oidc", "settings": NOWHERE}}
+GIVEN: dict[Model, dict[str, Any]] = {
+    ProviderConfig: {"enabled": True, "kind": "oidc", "settings": NOWHERE},
+}
 """What a row has to be for its owner to see it on every page that shows one."""
 ACROSS_TENANTS = {"uq_mail_domains_owner"}
 """Constraints that say that something has one owner among all tenants."""
 MISSING = uuid.UUID("01900000-0000-7000-8000-000000000000")
+
+
+class ServiceAccount:
+    """Stands for users that are programs: some addresses are theirs only."""
+
+
+class App:
+    """Stands for the programs that are apps: some addresses are theirs only."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +97,12 @@ def pair(app: Flask) -> Pair:
     for workspace in (a, b):
         with app.app_context(), bound(workspace.tenant) as session:
             made.append({model: make_row(session, model, **GIVEN.get(model, {})).id for model in MODELS})
+            # People see none but their own.
+            owners = {"kind": api_tokens.PERSONAL, "permissions": [], "expires_at": None}
+            made[-1][ApiToken] = api_tokens.issue(workspace.people["owner"].id, **owners)[0].id
+            made[-1][ServiceAccount] = service_accounts.create_account("Robot", actor=None).id
+            back = ["https://app.example/"]
+            made[-1][App] = clients.add_app("App", redirects=back, permissions=[], actor=None)[0].id
     return Pair(app, a, b, *made)
 
 
@@ -553,9 +572,24 @@ def routes_with_ids(app: Flask) -> list[Rule]:
     ]
 
 
+def described(app: Flask, rule: Rule, method: str) -> dict[str, Any]:
+    """What the operation is to be sent, as its description has it for an example."""
+    if "openapi" not in app.extensions:
+        app.extensions["openapi"] = openapi.describe(app)
+    told = app.extensions["openapi"]["paths"][re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)][method.lower()]
+    body = told["requestBody"]["content"]["application/json"]["example"] if "requestBody" in told else None
+    query = {one["name"]: "x" for one in told["parameters"] if one["in"] == "query" and one.get("required")}
+    return {"json": body, "query_string": query}
+
+
+_STAND_INS: dict[str, Model] = {"account": ServiceAccount, "client": App}
+
+
 def model_named(argument: str) -> Model:
     """The model that an argument such as project_id is about."""
     stem = argument.removesuffix("_id")
+    if stem in _STAND_INS:
+        return _STAND_INS[stem]
     names = {re.sub(r"(?<!^)(?=[A-Z])", "_", model.__name__).lower(): model for model in MODELS}
     for name, model in sorted(names.items(), key=lambda item: len(item[0])):
         if name == stem or name.endswith(f"_{stem}"):
@@ -569,7 +603,8 @@ def facts(answer: TestResponse, *ids: uuid.UUID) -> tuple[Any, ...]:
     for text_of in (answer.headers.get("X-Request-ID") or "-", *map(str, ids)):
         body = body.replace(text_of, "*")
     body = re.sub(r'(csrf_token"[^>]*?value=")[^"]+', r"\1*", body)
-    headers = {name: value for name, value in answer.headers if name not in ("X-Request-ID", "Set-Cookie", "Date")}
+    told = ("X-Request-ID", "Set-Cookie", "Date", "RateLimit-Remaining", "RateLimit-Reset")
+    headers = {name: value for name, value in answer.headers if name not in told}
     location = headers.pop("Location", "")
     for one in ids:
         location = location.replace(str(one), "*")
@@ -594,7 +629,8 @@ class TestRoutes:
             path = pair.app.url_map.bind("localhost").build(rule.endpoint, values, method=method)
             if path.startswith("/api/"):
                 headers = {"X-CSRFToken": token, "Origin": owner.base}
-                return owner.client.open(path, method=method, base_url=owner.base, json={}, headers=headers)
+                given = described(pair.app, rule, method)
+                return owner.client.open(path, method=method, base_url=owner.base, headers=headers, **given)
             if method == "POST":
                 return owner.post(
                     path, {"name": "Taken over", "body": "x", "email": pair.b.people["member"].email}, csrf=token

@@ -15,7 +15,10 @@ NIL = "00000000-0000-0000-0000-000000000000"
 SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
-FROM_MACHINES = {"sso.backchannel_logout"}
+FROM_MACHINES = {
+    "oauth.introspect", "oauth.revoke", "oauth.token", "oauth.userinfo", "scim.serve", "sign_in_api.token",
+    "sso.backchannel_logout",
+}  # fmt: skip
 """Endpoints that other servers send to: they prove themselves by what they send, and read no cookie."""
 
 
@@ -34,6 +37,11 @@ def unsafe_requests(app: Flask) -> Iterator[tuple[str, str]]:
 
 def send(visitor: Visitor, path: str, method: str = "POST", **options: Any) -> TestResponse:
     return visitor.client.open(path, method=method, base_url=visitor.base, **options)
+
+
+def test_nothing_else_is_exempt(app: Flask) -> None:
+    marked = {name for name, view in app.view_functions.items() if getattr(view, "from_machines", False)}
+    assert marked == FROM_MACHINES
 
 
 @pytest.mark.parametrize("role", ["owner", None])

@@ -210,6 +210,14 @@ MATRIX = {
     ("GET", "/projects/{id}/delete"): {"owner", "admin"},
     ("GET", "/api/v1/projects"): {"owner", "admin", "member", "viewer", "editor"},
     ("POST", "/api/v1/projects"): {"owner", "admin", "member"},
+    ("GET", "/api/v1/projects/{id}"): {"owner", "admin", "member", "viewer", "editor"},
+    ("PATCH", "/api/v1/projects/{id}"): {"owner", "admin", "member", "editor"},
+    ("GET", "/api/v1/projects/{id}/updates"): {"owner", "admin", "member", "viewer", "editor"},
+    ("POST", "/api/v1/projects/{id}/updates"): {"owner", "admin", "member", "editor"},
+    ("GET", "/api/v1/projects/{id}/editors"): {"owner", "admin"},
+    ("PUT", "/api/v1/projects/{id}/editors/{user}"): {"owner", "admin"},
+    ("DELETE", "/api/v1/projects/{id}/editors/{user}"): {"owner", "admin"},
+    ("DELETE", "/api/v1/projects/{id}"): {"owner", "admin"},
     ("POST", "/projects/{id}/delete"): {"owner", "admin"},
 }
 
@@ -232,9 +240,9 @@ def test_everybody_reaches_what_their_role_permits_and_nothing_else(app: Flask, 
         if method == "GET":
             answer = browser.get(address)
         elif path.startswith("/api/"):
-            answer = browser.client.post(
-                address, base_url=browser.base, json={"name": "N"}, headers={"X-CSRFToken": token}
-            )
+            body = {"body": "B"} if path.endswith("/updates") else {"name": "N"}
+            headers = {"X-CSRFToken": token}
+            answer = browser.client.open(address, method=method, base_url=browser.base, json=body, headers=headers)
         else:
             answer = browser.post(address, {"email": acme.people["viewer"].email}, csrf=token)
         refused = answer.status_code in (401, 403) or (answer.location or "").startswith("/auth/login")

@@ -8,11 +8,14 @@ from urllib.parse import parse_qs, urlsplit
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
-from auth import audit, invitation_links, invitations, roles, users
+from auth import audit, clients, consents, invitation_links, invitations, roles, service_accounts, users
+from auth.identity import Identity
+from auth.oauth_server import scopes
 from auth.providers import configs
 from auth.providers.models import LinkedIdentity, MailDomain
 from tests.auth import sources
 from tests.auth.helpers import inside
+from tests.auth.oauth_server.programs import Program, row_of
 from tests.browser.site import Site
 from tests.browser.steps import (
     come_in,
@@ -30,15 +33,18 @@ from tests.servers.oidc import OidcServer
 LONG_NAME = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerk" * 3
 """Wider than a phone, and nowhere to break it."""
 
-PUBLIC = ("/auth/login", "/auth/reset", "/auth/confirm", "/auth/wan-signin")
+PUBLIC = ("/auth/login", "/auth/reset", "/auth/confirm", "/auth/wan-signin", "/api/docs", "/api/problems")
 PERSONAL = (
     "/", "/projects/", "/projects/?sort=name", "/projects/?search=nothing+has+this+name", "/projects/?page=9",
-    "/projects/new", "/account/", "/account/sessions", "/auth/change", "/auth/change-email", "/auth/tf-setup",
+    "/projects/new", "/account/", "/account/sessions", "/account/apps/", "/account/tokens",
+    "/account/tokens/new", "/auth/change", "/auth/change-email", "/auth/tf-setup",
     "/auth/mf-recovery-codes", "/auth/wan-register", "/auth/verify", "/admin/sign-in/", "/no/such/page",
 )  # fmt: skip
 ADMIN = (
     "/admin/", "/admin/members/", "/admin/members/import", "/admin/invitations/", "/admin/invitations/new",
-    "/admin/policy/", "/admin/workspace/", "/admin/roles/", "/admin/roles/new", "/admin/audit/",
+    "/admin/policy/", "/admin/workspace/", "/admin/api/", "/admin/roles/", "/admin/roles/new", "/admin/audit/",
+    "/admin/apps/", "/admin/apps/new", "/admin/service-accounts/", "/admin/service-accounts/new",
+    "/admin/audit/retention",
 )  # fmt: skip
 PROJECT = ("", "/edit", "/delete")
 
@@ -175,6 +181,7 @@ def walk_admin(page: Page, site: Site, workspace: Workspace) -> Iterator[str]:
     send(page.locator("main form"))
     yield "a colour of the workspace's own"
     yield from _roles(page, site, workspace)
+    yield from _programs(page, site, workspace)
     page.goto("/admin/policy/")
     page.locator("[name=networks]").fill(LONG_NAME)
     send(page.locator("main form"))
@@ -197,6 +204,33 @@ def _roles(page: Page, site: Site, workspace: Workspace) -> Iterator[str]:
     page.locator("main button[value=preview]").click()
     expect(page.locator("main button[value=save]")).to_be_visible()
     yield "who gains and loses what"
+
+
+def _programs(page: Page, site: Site, workspace: Workspace) -> Iterator[str]:
+    back = f"https://app.example/{'x' * 300}"
+    with inside(site.app, workspace):
+        everything = sorted(each.value for feature in roles.catalogue().features for each in feature.permissions)
+        app, _secret = clients.add_app(LONG_NAME[:100], redirects=[back], permissions=everything, actor=None)
+        account = service_accounts.create_account(LONG_NAME[:100], actor=None)
+        service_accounts.give_role(account, "member", actor=None)
+        clients.add_credential(account, LONG_NAME[:100], actor=None)
+        program = Program(site.app, workspace.host, app.id, app.client_id, redirect_uri=back)
+        paths = (f"/admin/apps/{app.id}", f"/admin/service-accounts/{account.id}")
+    for path in paths:
+        for end in ("", "/remove"):
+            yield _go(page, f"{path}{end}")
+    yield _go(page, f"{paths[0]}/edit")
+    page.goto(paths[0])
+    page.locator("form[action$='/secret'] button").click()
+    page.locator("#confirm[open] button[value=yes]").click()
+    expect(page.locator("#client-secret")).to_be_visible()
+    yield "a secret that is shown once"
+    yield _go(page, program.ask(" ".join(["openid", "email", *everything])))[:16]
+    yield _go(page, program.ask(redirect_uri="https://evil.example/"))[:16] + ", refused"
+    with inside(site.app, workspace):
+        owner = Identity(workspace.people["owner"].id)
+        consents.give(owner, row_of(program), scopes.Scope(frozenset(everything), frozenset(scopes.IDENTITY)))
+    yield f"{_go(page, '/account/apps/')}, with one"
 
 
 def _members(page: Page, workspace: Workspace) -> Iterator[str]:

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 import structlog
+from flask import Flask
 
 from config.settings import SettingsError
 from saas import create_app
 from tests.conftest import Database
-from tests.factories import make_workspace
+from tests.factories import Workspace, make_workspace
 from tests.visitor import Visitor
 
 PATHS = ("/auth/login", "/", "/nothing", "/api/v1/me", "/static/app.css", "/healthz")
@@ -63,6 +64,16 @@ def test_https_is_asked_for_where_the_product_is_served_by_it(sqlite_database: D
 def test_every_answer_is_numbered(visitor: Visitor) -> None:
     numbers = {headers_of(visitor, "/auth/login")["X-Request-ID"] for _ in range(3)}
     assert len(numbers) == 3
+
+
+@pytest.mark.parametrize("path", ["/static/app.css", "/healthz", "/no/such/page", "/api/v1/me", "/api/v1/nothing"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST"])
+@pytest.mark.parametrize("host", ["of a workspace", "nobodys.localhost", "localhost"])
+def test_so_is_every_other_answer(app: Flask, acme: Workspace, path: str, method: str, host: str) -> None:
+    base = acme.url if host == "of a workspace" else f"http://{host}"
+    answer = app.test_client().open(path, method=method, base_url=base)
+    assert len(answer.headers.getlist("X-Request-ID")) == 1
+    assert len(answer.headers["X-Request-ID"]) == 32
 
 
 def test_a_number_from_outside_is_not_taken_over(visitor: Visitor) -> None:

@@ -68,6 +68,8 @@ def test_bulk_data_comes_with_who_is_signed_in(app: Flask, tmp_path: Path) -> No
         assert (me["user"]["email"], me["roles"]) == (person["email"], [person["role"]])
         listed = client.get("/api/v1/projects?limit=100", base_url=base, headers=headers).json
         assert len(listed["items"]) == 7
+        by_token = client.get("/api/v1/me", base_url=base, headers={"Authorization": f"Bearer {person['bearer']}"})
+        assert by_token.json == me
 
 
 @pytest.mark.parametrize("command", [["seed"], ["load", "--credentials", "never-written.json"]])
