@@ -72,7 +72,7 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> Flask:
     limits.init_app(app, settings)  # before auth: whoever is refused is counted, too
     cors.init_app(app)  # before auth: browsers ask without a token whether they may send one
     Auth(app, settings)
-    limits.count_callers(app, settings)  # after auth, which knows who calls
+    limits.count_callers(app)  # after auth, which knows who calls
     navigation.init_app(app)
     navigation.add(app, pages.DASHBOARD)
     errors.init_app(app)

@@ -15,14 +15,17 @@ Headers: `RateLimit-Limit`, `-Remaining` and `-Reset` (seconds), as clients read
 the address'; and with 429 `Retry-After`.
 """
 
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from math import ceil
 from time import time
+from typing import Any, cast
 
 import structlog
 from flask import Flask, Response, current_app, g, request
-from flask_limiter import ApplicationLimit, Limiter, RequestLimit
+from limits import RateLimitItem, RateLimitItemPerMinute
+from limits.storage import Storage, storage_from_string
+from werkzeug.exceptions import TooManyRequests
 
 from auth.throttle import caller_address
 from config.plans import DEFAULT_PLAN, Plan
@@ -38,10 +41,57 @@ SIGN_IN = frozenset(
 )  # fmt: skip
 """Rules of the addresses, when posted to, where somebody proves who they are."""
 
-# Redis is near, or it is not there: a request must not wait for it.
+# Redis is near, or it is not there: a request must not wait for it, nor each one try it again.
 _PATIENCE = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5}
+_LEFT_ALONE = 30  # seconds
 
 log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Counters:
+    """Where requests are counted, and what each plan takes. Redis that does not answer is left alone for a while."""
+
+    storage: Storage
+    plans: Mapping[str, Mapping[str, RateLimitItem]]
+    spare: CountsInMemory = field(default_factory=CountsInMemory)
+    spare_until: float = 0.0
+
+    def count(self, scope: str, key: str) -> "Counted":
+        """Count a request of the bound tenant."""
+        item = (self.plans.get(g.tenant.plan) or self.plans[DEFAULT_PLAN])[scope]
+        written = item.key_for(scope, key)
+        storage, used = self._using(lambda storage: storage.incr(written, item.get_expiry()))
+        return Counted(item, written, storage, used)
+
+    def reset_of(self, counted: "Counted") -> int | None:
+        """Seconds until the window of a count ends; None when it cannot be found out."""
+        storage, at = self._using(lambda storage: storage.get_expiry(counted.key))
+        return max(1, ceil(at - time())) if storage is counted.storage else None
+
+    def _using(self, ask: Callable[[Storage], Any]) -> tuple[Storage, Any]:
+        if time() >= self.spare_until:
+            try:
+                return self.storage, ask(self.storage)
+            except Exception as error:  # whatever the client raises: counting in each process is better than refusing
+                log.warning("requests are counted in each process: Redis does not answer", error=type(error).__name__)
+                self.spare_until = time() + _LEFT_ALONE
+        return self.spare, ask(self.spare)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A request that was counted for one limit, the `used`th of its window."""
+
+    item: RateLimitItem
+    key: str
+    storage: Storage
+    used: int
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is one too many."""
+        return self.used > self.item.amount
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -49,96 +99,71 @@ def init_app(app: Flask, settings: Settings) -> None:
 
     Raises `limits.errors.ConfigurationError` where Redis is set and its client is not installed.
     """
-    logging.getLogger("flask-limiter").setLevel("WARNING")  # it writes a line for each request that is refused
-    sign_in, address = (_by_plan(settings.plans, name) for name in ("sign_in", "address"))
-    limits = [
-        ApplicationLimit(lambda: sign_in() if _signs_in() else "", key_function=_address, scope="sign-in"),
-        ApplicationLimit(address, key_function=_address, scope="address"),
-    ]
-    app.extensions["limits"] = [_limiter(app, settings, limits, _is_unlimited)]
+    options: dict[str, Any] = dict(_PATIENCE) if settings.redis_url else {}
+    uri = settings.redis_url or f"{CountsInMemory.STORAGE_SCHEME[0]}://"
+    storage = cast("Storage", storage_from_string(uri, **options))  # of async ones the scheme would say so
+    app.extensions["limits"] = Counters(storage, {name: _items(plan) for name, plan in settings.plans.items()})
+    app.before_request(count_address)
     app.after_request(tell)
 
 
-def count_callers(app: Flask, settings: Settings) -> None:
+def count_callers(app: Flask) -> None:
     """Count callers and their tenants. After Auth, whose hooks find out who calls, and refuse."""
-    limits = [
-        ApplicationLimit(_by_plan(settings.plans, "caller"), key_function=_caller, scope="caller"),
-        ApplicationLimit(_by_plan(settings.plans, "tenant"), key_function=_tenant, scope="tenant"),
-    ]
-    limiter = _limiter(app, settings, limits, lambda: _is_unlimited() or not _caller())
-    app.extensions["limits"].insert(0, limiter)
+    app.before_request(count_caller)
+
+
+def count_address() -> None:
+    """Refuse an address beyond its limits. A before_request hook."""
+    signs_in = _signs_in()
+    if "tenant" not in g or not (signs_in or request.path.startswith(PATHS)):
+        return
+    key = f"{g.tenant.id}:{caller_address()}"
+    if signs_in:
+        _count("sign_in", key)
+    _count("address", key)
+
+
+def count_caller() -> None:
+    """Refuse a caller, or a tenant, beyond their limits. A before_request hook."""
+    if "tenant" in g and request.path.startswith(PATHS) and (caller := _caller()) is not None:
+        _count("tenant", str(g.tenant.id))
+        _count("caller", f"{g.tenant.id}:{caller}")
 
 
 def tell(response: Response) -> Response:
     """Set the headers. An after_request hook."""
-    found = (limiter.current_limit for limiter in current_app.extensions["limits"])
-    limit: RequestLimit | None = next(filter(None, found), None)
-    if limit is None:
+    counted: Counted | None = g.get("counted")
+    if counted is None:
         return response
-    try:
-        remaining, reset = limit.remaining, max(1, ceil(limit.window.reset_time - time()))
-    except Exception as error:  # whatever the client of Redis raises: it is the answer that matters
-        log.warning("how many requests are left is not known", error=type(error).__name__)
-        return response
-    response.headers["RateLimit-Limit"] = str(limit.limit.amount)
-    response.headers["RateLimit-Remaining"] = str(remaining)
-    response.headers["RateLimit-Reset"] = str(reset)
-    if limit.breached and response.status_code == 429:
-        response.headers["Retry-After"] = str(reset)
+    response.headers["RateLimit-Limit"] = str(counted.item.amount)
+    response.headers["RateLimit-Remaining"] = str(max(counted.item.amount - counted.used, 0))
+    reset = current_app.extensions["limits"].reset_of(counted)
+    if reset is not None:
+        response.headers["RateLimit-Reset"] = str(reset)
+    if counted.is_over and response.status_code == 429:
+        response.headers["Retry-After"] = str(reset or counted.item.get_expiry())
     return response
 
 
-def _limiter(app: Flask, settings: Settings, limits: list[ApplicationLimit], is_exempt: Callable[[], bool]) -> Limiter:
-    """Have requests counted from the hook on that is registered now."""
-    limiter = Limiter(
-        _caller,
-        application_limits=[*limits],
-        storage_uri=settings.redis_url or f"{CountsInMemory.STORAGE_SCHEME[0]}://",
-        storage_options=dict(_PATIENCE) if settings.redis_url else {},  # type: ignore[arg-type]  # seconds may be parts
-        key_prefix="tenantry",
-        # Redis that does not answer is a reason to count in each process, and none to refuse anybody.
-        in_memory_fallback_enabled=bool(settings.redis_url),
-        swallow_errors=True,
-        headers_enabled=False,  # its own tell a time where the draft tells seconds
-        # Its default, the endpoint, would exempt addresses at which there is nothing.
-        request_identifier=lambda: request.endpoint or "nothing",
-    )
-    limiter.request_filter(is_exempt)
-    limiter.init_app(app)
-    return limiter
+def _count(scope: str, key: str) -> None:
+    g.counted = counted = current_app.extensions["limits"].count(scope, key)
+    if counted.is_over:
+        raise TooManyRequests
 
 
-def _by_plan(plans: dict[str, Plan], name: str) -> Callable[[], str]:
-    written = {plan: f"{getattr(limits, name)}/minute" for plan, limits in plans.items()}
-    return lambda: written.get(g.tenant.plan) or written[DEFAULT_PLAN]
-
-
-def _is_unlimited() -> bool:
-    return "tenant" not in g or not (request.path.startswith(PATHS) or _signs_in())
+def _items(plan: Plan) -> dict[str, RateLimitItem]:
+    return {scope: RateLimitItemPerMinute(amount, namespace="tenantry") for scope, amount in plan}
 
 
 def _signs_in() -> bool:
     return request.method == "POST" and request.url_rule is not None and request.url_rule.rule in SIGN_IN
 
 
-# Keys bear the tenant: none can use up, or learn of, another's.
-
-
-def _tenant() -> str:
-    return str(g.tenant.id)
-
-
-def _address() -> str:
-    return f"{g.tenant.id}:{caller_address()}"
-
-
-def _caller() -> str:
-    """The caller's key; empty for nobody."""
-    identity = g.get("identity")
+def _caller() -> Any:
+    """Names who calls within their tenant; None for nobody."""
     if (provisioner := g.get("provisioner")) is not None:
-        who = provisioner.token_id
-    elif identity is None or not identity.is_authenticated:
-        return ""
-    else:
-        who = identity.token.id if identity.token is not None else identity.user_id
-    return f"{g.tenant.id}:{who}"
+        return provisioner.token_id
+    identity = g.get("identity")
+    if identity is None or not identity.is_authenticated:
+        return None
+    return identity.token.id if identity.token is not None else identity.user_id
