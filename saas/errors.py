@@ -23,6 +23,8 @@ from werkzeug.exceptions import (
 from auth import denials
 from auth.errors import Busy, NotAllowed, SecondFactorNeeded, SignInRefused, Throttled, UnknownRole
 from auth.identity import forget_identity
+from auth.oauth_server import metadata
+from auth.permissions import BadBearer
 from saas import problems
 from tenants.errors import DatabaseUnavailable
 from tenants.request import SAFE_METHODS, Suspended
@@ -149,8 +151,17 @@ def _finish(response: Response, error: HTTPException) -> Response:
     if error.code == 405:
         response.allow.update(getattr(error, "valid_methods", None) or ())
     if error.code == 401:
-        response.headers["WWW-Authenticate"] = 'Session realm="workspace"'
+        response.headers["WWW-Authenticate"] = _challenge(error)
     return response
+
+
+def _challenge(error: HTTPException) -> str:
+    """How to show who calls: by a bearer token (RFC 6750, section 3), which RFC 9728, section 5.1, leads to; or a page."""
+    if not request.path.startswith("/api/") or "tenant" not in g:
+        return 'Session realm="workspace"'
+    refused = ', error="invalid_token"' if isinstance(error, BadBearer) else ""
+    about = f"{metadata.issuer()}{url_for('oauth.resource_metadata')}"
+    return f'Bearer realm="{g.tenant.slug}"{refused}, resource_metadata="{about}"'
 
 
 def _title(error: HTTPException) -> str:
@@ -172,6 +183,8 @@ def _title(error: HTTPException) -> str:
 def _message(error: HTTPException) -> str:
     if isinstance(error, OwnText):
         return str(error.description)
+    if isinstance(error, BadBearer):
+        return str(_("This token counts not, or not any more: a new one is needed."))
     messages = {
         400: _("The page may have been open for too long. Go back, reload it and try again."),
         401: _("Sign in first."),

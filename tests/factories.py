@@ -2,13 +2,18 @@
 
 import secrets
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from flask import Flask
+import uuid_utils.compat as uuid7
+from flask import Flask, g
+from sqlalchemy import insert, select
 
-from auth import passwords, roles, users
+from auth import audit, passwords, roles, users
+from auth.models import Grant, Role, User
 from saas.projects.models import Project
 from tenants.context import Tenant, bound
+from tenants.db import now
 from tenants.lifecycle import create_tenant
 
 PASSWORD = "correct horse battery staple"
@@ -50,10 +55,9 @@ def make_workspace(app: Flask, slug: str | None = None) -> Workspace:
         tenant = create_tenant(slug, slug.title(), owner)
         workspace = Workspace(tenant, f"{slug}.localhost")
         with bound(tenant):
-            person = users.get_by_email(f"owner@{slug}.example")
-            workspace.people["owner"] = Person(person.id, person.email)
-            for role in ROLES[1:]:
-                workspace.people[role] = _add(role, f"{role}@{slug}.example", hashed)
+            owner_id = g.db.scalar(select(User.id))
+            workspace.people["owner"] = Person(owner_id, f"owner@{slug}.example")
+            workspace.people.update(_add_all(ROLES[1:], slug, hashed))
     return workspace
 
 
@@ -70,6 +74,29 @@ def make_project(app: Flask, workspace: Workspace, name: str = "Apollo", **value
         session.add(project)
         session.flush()
         return project.id
+
+
+def _add_all(names: Sequence[str], slug: str, hashed: str) -> dict[str, Person]:
+    """Add a user with each of these roles, in few statements: nearly every test begins with it."""
+    role_ids = dict(g.db.execute(select(Role.name, Role.id)).all())
+    people = {name: Person(uuid7.uuid7(), f"{name}@{slug}.example") for name in names}
+    rows = [
+        {
+            "id": person.id,
+            "email": person.email,
+            "name": name.title(),
+            "password": hashed,
+            "confirmed_at": now(),
+            "fs_uniquifier": secrets.token_hex(32),
+        }
+        for name, person in people.items()
+    ]
+    g.db.execute(insert(User), rows)
+    grants = [{"user_id": person.id, "role_id": role_ids[name], "origin": "manual"} for name, person in people.items()]
+    g.db.execute(insert(Grant), grants)
+    parties = [audit.Party("user", person.id, person.email) for person in people.values()]
+    audit.record_all("account created", parties)
+    return people
 
 
 def _add(role: str | None, email: str, hashed: str) -> Person:

@@ -41,18 +41,23 @@ class Visitor:
 
     def csrf_token(self) -> str:
         """The token that the pages of this browser's session carry, read from one of them."""
-        for path in ("/auth/change", "/account/", "/auth/login"):  # the cheapest first
+        return self._token_on("/auth/change", "/account/", "/auth/login")  # the cheapest first
+
+    def sign_in(self, person: Person, *, remember: bool = False) -> TestResponse:
+        data = {"email": person.email, "password": person.password}
+        csrf = self._token_on("/auth/login", "/auth/change", "/account/")  # of a browser in which nobody is signed in
+        return self.post("/auth/login", data | ({"remember": "y"} if remember else {}), csrf=csrf)
+
+    def is_signed_in(self) -> bool:
+        return self.get("/api/v1/me").status_code == 200
+
+    def _token_on(self, *paths: str) -> str:
+        """The token on the first of these pages that carries one."""
+        for path in paths:
             found = _TOKEN.search(self.get(path).get_data(as_text=True))
             if found:
                 return found.group(1)
         raise AssertionError("no page carries a CSRF token")
-
-    def sign_in(self, person: Person, *, remember: bool = False) -> TestResponse:
-        data = {"email": person.email, "password": person.password}
-        return self.post("/auth/login", data | ({"remember": "y"} if remember else {}))
-
-    def is_signed_in(self) -> bool:
-        return self.get("/api/v1/me").status_code == 200
 
     def cookies(self) -> dict[str, str]:
         return {cookie.key: cookie.value for cookie in self.client._cookies.values()}

@@ -1,7 +1,8 @@
 """Measure reads, denials and writes of the product, of the floor and of a hand-made peer, in interleaved rounds.
 
 Prints a table of ratios to the floor in the same run: CPU time of workers and PostgreSQL per request is the steady
-figure, throughput depends on what else the machine does.
+figure, throughput depends on what else the machine does. What a read costs by a bearer token is also told as a ratio to
+the same read by cookie, of the same people.
 """
 
 import argparse
@@ -15,12 +16,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from config.settings import load_settings
+from saas import create_app
 from tests.bench.load import Call, drive
 from tests.bench.servers import ROOT, cpu_seconds, memory, serve
+from tests.bench.tokens import sign_in_programs
 from tests.servers import postgres
 
 NEW_PROJECT = json.dumps({"name": "Bench"}).encode()
 JSON = {"Content-Type": "application/json"}
+
+
+COOKIE, JWT, PERSONAL = "read: product", "read: JWT", "read: token"
 
 
 @dataclass
@@ -57,6 +64,7 @@ def main() -> None:
             subjects = _subjects(credentials, database, given, ours, floor, by_hand, bare)
             _run(subjects, database, given)
             _report(subjects)
+            _report_tokens(subjects)
             print(f"\nmemory of a worker over the floor's: {memory(ours[1]) - memory(floor[1]):+.0f} MiB")
 
 
@@ -93,6 +101,7 @@ def _subjects(
 ) -> list[Subject]:
     slugs = sorted({entry["host"].partition(".")[0] for entry in credentials})
     tenants = dict(database.psql("SELECT slug, id::text FROM tenants", "tenantry"))
+    programs = _programs(credentials, database)
     page = "/api/v1/projects"
     plain = [{"X-Tenant": tenants[slug]} for slug in slugs]
     callers = [{"Host": entry["host"], "Cookie": entry["cookie"]} for entry in credentials]
@@ -109,12 +118,31 @@ def _subjects(
     peer = _fill_peer(slugs, given, bare)
     return [
         Subject("read: floor", *floor, [Call("GET", page, headers) for headers in plain], 200),
-        Subject("read: product", *ours, [Call("GET", page, headers) for headers in callers], 200),
+        Subject(COOKIE, *ours, [Call("GET", page, headers) for headers in callers], 200),
+        *(
+            Subject(name, *ours, [Call("GET", page, headers) for headers in shown], 200)
+            for name, shown in programs.items()
+        ),
         Subject("read: by hand", *by_hand, [Call("GET", page, headers) for headers in peer], 200),
         Subject("denial: product", *ours, [Call("POST", page, h | JSON, NEW_PROJECT) for h in viewers], 403),
         Subject("write: floor", *floor, [Call("POST", page, h | JSON, NEW_PROJECT) for h in plain], 201),
         Subject("write: product", *ours, [Call("POST", page, h | JSON, NEW_PROJECT) for h in writers], 201),
     ]
+
+
+def _programs(credentials: list[dict[str, str]], database: postgres.PostgresServer) -> dict[str, list[dict[str, str]]]:
+    """What the same people send who show a token, by the name of what is measured."""
+    app = create_app(load_settings(_environment(database)))
+    signed = list(sign_in_programs(app, credentials))
+    app.extensions["tenants"].engines.dispose()
+    kept = [entry["bearer"] for entry in credentials]
+    return {
+        name: [
+            {"Host": entry["host"], "Authorization": f"Bearer {token}"}
+            for entry, token in zip(credentials, tokens, strict=True)
+        ]
+        for name, tokens in {JWT: signed, PERSONAL: kept}.items()
+    }
 
 
 def _fill_peer(slugs: list[str], given: argparse.Namespace, bare: dict[str, str]) -> list[dict[str, str]]:
@@ -158,6 +186,14 @@ def _report(subjects: list[Subject]) -> None:
         print(
             f"{subject.name:<18}{median(subject.cpu) * 1e6:>9.0f}{cpu:>13.2f}{median(subject.rate):>12.0f}{rate:>14.2f}"
         )
+
+
+def _report_tokens(subjects: list[Subject]) -> None:
+    known = {subject.name: subject for subject in subjects}
+    for name in (JWT, PERSONAL):
+        pairs = zip(known[name].cpu, known[COOKIE].cpu, strict=True)
+        ratio = statistics.median([mine / cookies for mine, cookies in pairs])
+        print(f"{name}: {ratio:.2f} of the CPU that the cookie's costs")
 
 
 main()

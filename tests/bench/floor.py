@@ -5,11 +5,12 @@ Its statements are built once, and it bypasses row-level security: nothing that 
 
 import os
 import uuid
+from datetime import datetime
+from typing import Any
 
 from flask import Flask, jsonify, request
 from sqlalchemy import Uuid, bindparam, create_engine, func, insert, select
 
-from saas.projects.api import as_json
 from saas.projects.models import Project
 from tenants.db import now
 
@@ -58,6 +59,24 @@ def create_app() -> Flask:
         return jsonify(id=str(row["id"])), 201
 
     return app
+
+
+def as_json(project: Any) -> dict[str, Any]:
+    """A row as the product's API gives it."""
+    return {
+        "id": str(project.id),
+        "name": project.name,
+        "description": project.description,
+        "status": project.status,
+        "owner_id": str(project.owner_id) if project.owner_id else None,
+        "due_on": project.due_on.isoformat() if project.due_on else None,
+        "created_at": _as_time(project.created_at),
+        "updated_at": _as_time(project.updated_at),
+    }
+
+
+def _as_time(value: datetime) -> str:
+    return value.isoformat().replace("+00:00", "Z")
 
 
 app = create_app()

@@ -1,8 +1,8 @@
 """Keep-alive clients in threads; they only send, read and count."""
 
-import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPConnection
 
@@ -37,11 +37,8 @@ def drive(port: int, calls: Sequence[Call], count: int, expected: int) -> float:
                 wrong.append((response.status, answer[:200]))
         connection.close()
 
-    threads = [threading.Thread(target=work, args=(first,)) for first in range(CLIENTS)]
     start = time.monotonic()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        list(clients.map(work, range(CLIENTS)))  # raises what one of them has
     assert not wrong, wrong[:3]
     return time.monotonic() - start

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -30,7 +31,7 @@ def serve(target: str, environ: dict[str, str]) -> Iterator[tuple[int, int]]:
         yield port, process.pid
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(15)
+        process.wait(60)
 
 
 def cpu_seconds(pid: int) -> float:
@@ -69,12 +70,17 @@ def _resident(pid: int) -> float:
 
 
 def _wait(port: int) -> None:
-    end = time.monotonic() + 30
+    """Wait for an answer, whichever: gunicorn takes connections long before its workers have loaded what they serve."""
+    end = time.monotonic() + 120
     while True:
+        connection = HTTPConnection("127.0.0.1", port, timeout=120)
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            connection.request("GET", "/healthz")
+            connection.getresponse().read()
             return
         except OSError:
             if time.monotonic() > end:
                 raise
             time.sleep(0.1)
+        finally:
+            connection.close()
