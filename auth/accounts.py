@@ -44,7 +44,8 @@ def end_sessions(user: User, *, actor: Identity | None) -> int:
 
 def revoke_token(row: ApiToken, *, actor: Identity | None) -> None:
     """End a personal token, one's own or a member's. Raises NotAllowed."""
-    if actor is not None and actor.user_id != row.user_id:
+    # Who has a token with less than its owner holds is not the owner.
+    if actor is not None and (actor.user_id != row.user_id or actor.token is not None):
         check_may_decide(g.db.get_one(User, (g.tenant.id, row.user_id)), actor)
     api_tokens.revoke(row, actor=actor)
 

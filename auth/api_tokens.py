@@ -16,6 +16,7 @@ from flask_babel import ngettext
 from sqlalchemy import delete, func, select
 
 from auth import audit, bearer, policy, token_secrets
+from auth.client_models import AuthorizationCode, Consent
 from auth.errors import NotAllowed
 from auth.identity import SESSION, Identity
 from auth.models import LoginSession, User
@@ -117,6 +118,9 @@ def revoke(row: ApiToken, *, actor: Identity | None) -> None:
 
 def end_all(user_id: uuid.UUID) -> int:
     """End everything that programs show for a user, personal or of apps; gives back how many tokens there were."""
+    # Apps that are being given tokens come to an end first, so that these are seen (`auth/consents.py`).
+    g.db.scalars(select(Consent.id).where(Consent.user_id == user_id).order_by(Consent.id).with_for_update()).all()
+    g.db.execute(delete(AuthorizationCode).where(AuthorizationCode.user_id == user_id))
     g.db.execute(delete(RefreshToken).where(RefreshToken.user_id == user_id))
     ended: int = g.db.execute(delete(ApiToken).where(ApiToken.user_id == user_id)).rowcount
     return ended

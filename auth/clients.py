@@ -4,6 +4,7 @@ Whoever can have people sent elsewhere, or has the secret, is halfway to what th
 registers or changes one with permissions that they do not hold. Of a secret only the hash is kept.
 """
 
+import re
 import secrets
 import uuid
 from collections.abc import Collection, Mapping, Sequence
@@ -29,6 +30,7 @@ SECRET, KEYS, NONE = "client_secret_basic", "private_key_jwt", "none"
 METHODS: Mapping[str, tuple[str, ...]] = {APP: (SECRET, KEYS, NONE), SERVICE: (SECRET, KEYS)}
 LONGEST_NAME = 100
 MOST_CREDENTIALS = 10
+_CLIENT_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 def check_may_manage(actor: Identity | None) -> None:
@@ -187,7 +189,10 @@ def find_credential(account: User, row_id: uuid.UUID) -> OAuthClient | None:
 
 def find_active(client_id: str) -> OAuthClient | None:
     """The program that calls itself so, unless it is switched off or its service account is."""
-    wanted = select(OAuthClient, User.active).where(OAuthClient.client_id == client_id[:64], OAuthClient.active)
+    # What no program is called need not be looked for, and PostgreSQL would not take it all.
+    if not _CLIENT_ID.fullmatch(client_id):
+        return None
+    wanted = select(OAuthClient, User.active).where(OAuthClient.client_id == client_id, OAuthClient.active)
     wanted = wanted.outerjoin(User, (User.tenant_id == OAuthClient.tenant_id) & (User.id == OAuthClient.user_id))
     row = g.db.execute(wanted).one_or_none()
     if row is None or (row[0].kind == SERVICE and not row[1]):

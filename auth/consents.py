@@ -47,6 +47,20 @@ def give(person: Identity, client: OAuthClient, given: Scope) -> None:
     audit.record("app allowed", clients.party_of(client), details=details, actor=person)
 
 
+def stands(user_id: uuid.UUID, client: OAuthClient) -> bool:
+    """Whether the person allows the app anything still; if so, that is not taken back before this transaction ends."""
+    same = select(Consent.id).where(Consent.user_id == user_id, Consent.client_id == client.id)
+    return g.db.scalar(same.with_for_update(read=True, key_share=True)) is not None
+
+
+def lock(user_id: uuid.UUID, client_id: uuid.UUID | None) -> None:
+    """Wait for whoever is giving the app tokens of that person; until this transaction ends nobody gives it any.
+
+    Whoever ends tokens does this first: those that are not committed would be left.
+    """
+    g.db.scalar(select(Consent.id).where(Consent.user_id == user_id, Consent.client_id == client_id).with_for_update())
+
+
 def list_of(user_id: uuid.UUID) -> Sequence[Any]:
     """What a person has allowed: (Consent, OAuthClient, when the app last had a token), by the app's name."""
     used = (
@@ -75,9 +89,11 @@ def revoke(person: Identity, consent_id: uuid.UUID) -> bool:
     if row is None or row.user_id != person.user_id:
         return False
     client = g.db.get_one(OAuthClient, (g.tenant.id, row.client_id))
+    # First: whoever is being given tokens just now has locked it, and these have to be seen below.
+    if not g.db.execute(delete(Consent).where(Consent.id == consent_id)).rowcount:
+        return False
     for model in (AuthorizationCode, ApiToken, RefreshToken):
-        g.db.execute(delete(model).where(model.user_id == row.user_id, model.client_id == row.client_id))
-    g.db.delete(row)
+        g.db.execute(delete(model).where(model.user_id == person.user_id, model.client_id == client.id))
     audit.record("app no longer allowed", clients.party_of(client), actor=person)
     return True
 

@@ -157,7 +157,7 @@ def signed_in_by(login: "sessions.Login | LoginSession", means: str) -> Identity
     snapshot = snapshot_of(login.user_id)
     if snapshot is None or not sessions.is_of(login, snapshot.handle):
         return None
-    if not _admits(login.user_id, snapshot, login.provider):
+    if not admits(login.user_id, snapshot, login.provider):
         return None
     return Identity(login.user_id, snapshot, sessions.as_value(login), means=means)
 
@@ -190,18 +190,18 @@ def _by_login(login: "sessions.Login | None", means: str) -> Identity | None:
 
 def _by_token(token: bearer.Token | None) -> Identity | None:
     snapshot = snapshot_of(token.user_id) if token is not None else None
-    if token is None or snapshot is None or not _admits(token.user_id, snapshot, token.provider):
+    if token is None or snapshot is None or not admits(token.user_id, snapshot, token.provider):
         return None
     bearer.touch(token)
     identity = Identity(token.user_id, _cut(snapshot, token), token=token, means=token.kind)
-    # An app's token was consented to by somebody who had a second factor; a service account cannot have one.
-    if token.kind == bearer.PERSONAL:
+    # A service account cannot have one; of all others a token knows by which source they had come.
+    if token.kind == bearer.PERSONAL or token.provider:
         identity.lacks_second_factor = _lacks_factor(snapshot, sso=token.single_sign_on)
     return identity
 
 
-def _admits(user_id: uuid.UUID, snapshot: Snapshot, provider: str) -> bool:
-    """Whether somebody may be served here, and by what that source has said; nothing is known of an OAuth token's."""
+def admits(user_id: uuid.UUID, snapshot: Snapshot, provider: str) -> bool:
+    """Whether somebody may be served here, and by what that source has said; a service account has none."""
     owner = "owner" in snapshot.roles
     if provider and not enforcement.allows(user_id, snapshot.email, provider, owner=owner):
         return False

@@ -19,7 +19,7 @@ from flask_security.signals import (
 )
 from werkzeug.local import LocalProxy
 
-from auth import audit, devices, enforcement, gate, links, sessions, users
+from auth import api_tokens, audit, devices, enforcement, gate, links, sessions, users
 from auth.errors import SignInRefused
 from auth.models import User
 from tenants.db import now
@@ -58,7 +58,9 @@ def _end_other_sessions(user: User) -> int:
 
 def _finish_change_of_password(_sender: Any, user: UserMixin, **_arguments: Any) -> None:
     person = unproxied(user)
-    audit.record("password changed", person, details={"sessions": _end_other_sessions(person)}, actor=person)
+    # What programs show ends, too: whoever has known the password could have made it.
+    ended = {"sessions": _end_other_sessions(person), "tokens": api_tokens.end_all(person.id)}
+    audit.record("password changed", person, details=ended, actor=person)
 
 
 def _finish_confirmation(_sender: Any, user: UserMixin, **_arguments: Any) -> None:
@@ -88,7 +90,8 @@ def _finish_reset(_sender: Any, user: UserMixin, **_arguments: Any) -> None:
     person = unproxied(user)
     person.confirmed_at = person.confirmed_at or now()
     devices.remember(person)
-    audit.record("password reset", person, details={"sessions": sessions.end_all(person.id)}, actor=person)
+    ended = {"sessions": sessions.end_all(person.id), "tokens": api_tokens.end_all(person.id)}
+    audit.record("password reset", person, details=ended, actor=person)
 
 
 def _finish_change_of_address(_sender: Any, user: User, old_email: str, **_arguments: Any) -> None:

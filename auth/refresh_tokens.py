@@ -42,13 +42,16 @@ def exchange(secret: str) -> Tokens:
     """New tokens for a refresh token, which is used up with that. Raises InvalidToken and Throttled."""
     with throttle.attempt("refresh token", token_secrets.digest(secret)) as attempt:
         row = _find(secret)
-        login = g.db.find(LoginSession, row.login_session_id)
+        # First: whoever ends it waits here, or this for them, so that nothing new outlives it.
+        login = g.db.get(LoginSession, (g.tenant.id, row.login_session_id), with_for_update=True)
+        if login is None:
+            raise InvalidToken("over")
         # Of two at once one waits here for the other, and then finds it used.
         unused = update(RefreshToken).where(RefreshToken.id == row.id, RefreshToken.used_at.is_(None))
         if row.used_at is not None or not g.db.execute(unused.values(used_at=now())).rowcount:
             _end_family(row.family, row.user_id)
             raise InvalidToken("used before")
-        if login is None or row.expires_at <= now() or not sessions.counts(login):
+        if row.expires_at <= now() or not sessions.counts(login):
             raise InvalidToken("over")
         if signed_in_by(login, JWT) is None:
             raise InvalidToken("its owner may not come in")

@@ -1,23 +1,26 @@
 """`Idempotency-Key`: a POST that is sent again, because its answer was lost, is answered again and not done again.
 
-After draft-ietf-httpapi-idempotency-key-header: the key belongs to its tenant and caller and is kept for a day.
+After draft-ietf-httpapi-idempotency-key-header: the key belongs to its tenant and caller and is kept for a day. What is
+kept is given to the same rights only: not to a token of the same user that may do less, nor once they were taken away.
 """
 
 import hashlib
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import uuid_utils.compat as uuid7
 from cryptography.fernet import MultiFernet
-from flask import Response, current_app, g, request
+from flask import Response, after_this_request, current_app, g, request
 from sqlalchemy import Index, LargeBinary, String, UniqueConstraint, delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 from werkzeug.exceptions import BadRequest, Conflict, UnprocessableEntity
 
 from auth.keys import box_of
+from tenants.context import afterwards
 from tenants.db import Base, TenantScoped, now, within_tenant
 
 
@@ -29,7 +32,7 @@ class IdempotencyKey(TenantScoped, Base):
     user_id: Mapped[uuid.UUID]
     key: Mapped[str] = mapped_column(String(255))
     fingerprint: Mapped[str] = mapped_column(String(64))
-    """Hash of method, address and body: the same key with another request is a mistake."""
+    """Hash of the caller's rights, the method, the address and the body: the same key with others is a mistake."""
     status: Mapped[int]
     headers: Mapped[dict[str, Any]] = mapped_column(default=dict)
     body: Mapped[bytes] = mapped_column(LargeBinary)
@@ -44,6 +47,7 @@ class IdempotencyKey(TenantScoped, Base):
 
 LONGEST_KEY = 255
 KEPT_FOR = timedelta(hours=24)
+_MOST_SWEPT = 100
 _KEPT_HEADERS = ("Content-Type", "ETag", "Location")
 
 
@@ -51,7 +55,7 @@ class OtherRequest(UnprocessableEntity):
     """The key was used before, with another request."""
 
     problem = "idempotency-key-reused"
-    description = "This Idempotency-Key was used for another request; each request needs its own."
+    description = "This Idempotency-Key was used for another request, or with other rights; each request needs its own."
 
 
 class UnderWay(Conflict):
@@ -103,17 +107,34 @@ def _take(key: str) -> IdempotencyKey | None:
     row = IdempotencyKey(
         id=uuid7.uuid7(), user_id=g.identity.user_id, key=key, fingerprint=_fingerprint(), status=0, body=b""
     )
-    g.db.execute(
-        delete(IdempotencyKey).where(
-            IdempotencyKey.user_id == g.identity.user_id, IdempotencyKey.created_at <= now() - KEPT_FOR
-        )
-    )
+    _sweep(key)
     try:
         with g.db.begin_nested():
             g.db.add(row)  # waits while a twin is under way
     except IntegrityError:
         return None
+    after_this_request(partial(_let_go, row.id))
     return row
+
+
+def _sweep(key: str) -> None:
+    """Delete what was kept for a day: of that key, and some of whoever in the tenant does not come back for it."""
+    over = IdempotencyKey.created_at <= now() - KEPT_FOR
+    some = select(IdempotencyKey.id).where(over).limit(_MOST_SWEPT).with_for_update(skip_locked=True)
+    own = (IdempotencyKey.user_id == g.identity.user_id, IdempotencyKey.key == key)
+    for which in ((over, *own), (IdempotencyKey.id.in_(some),)):
+        g.db.execute(delete(IdempotencyKey).where(*which).execution_options(synchronize_session=False))
+
+
+def _let_go(row_id: uuid.UUID, response: Response) -> Response:
+    """Let what was refused be tried again, also where the row was committed ahead of slow work."""
+
+    def forget() -> None:
+        g.db.execute(delete(IdempotencyKey).where(IdempotencyKey.id == row_id, IdempotencyKey.status == 0))
+
+    if 400 <= response.status_code < 500:
+        afterwards(forget)
+    return response
 
 
 def _again(known: IdempotencyKey) -> Response:
@@ -126,7 +147,9 @@ def _again(known: IdempotencyKey) -> Response:
 
 
 def _fingerprint() -> str:
-    said = (request.method.encode(), request.full_path.encode(), request.get_data())
+    # Not those on single objects: whoever makes one may be given some on it.
+    rights = " ".join([*sorted(g.identity.permissions), "", *sorted(g.identity.roles)])
+    said = (rights.encode(), request.method.encode(), request.full_path.encode(), request.get_data())
     return hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in said)).hexdigest()
 
 

@@ -3,7 +3,13 @@
 from datetime import datetime
 from typing import Any
 
-from authlib.oauth2.rfc6749 import InvalidClientError, InvalidRequestError, InvalidScopeError, OAuth2Request
+from authlib.oauth2.rfc6749 import (
+    InvalidClientError,
+    InvalidRequestError,
+    InvalidScopeError,
+    OAuth2Request,
+    UnauthorizedClientError,
+)
 from authlib.oauth2.rfc6749.errors import InvalidGrantError, OAuth2Error
 from authlib.oauth2.rfc6749.grants import (
     AuthorizationCodeGrant,
@@ -12,7 +18,7 @@ from authlib.oauth2.rfc6749.grants import (
 )
 from authlib.oauth2.rfc7636 import CodeChallenge
 
-from auth import clients
+from auth import clients, consents
 from auth.client_models import AuthorizationCode
 from auth.oauth_server import issuing, scopes
 from auth.oauth_server.client import Client, find_client
@@ -119,7 +125,7 @@ class Code(AuthorizationCodeGrant):
     def authenticate_user(self, authorization_code: Any) -> Subject | None:
         """For whom the tokens are: here the code is used up."""
         row, client = authorization_code.row, self.request.client
-        if scopes.held_by(row.user_id) is None or not issuing.use_code(row, client.row):
+        if not _is_lent(row, client) or not issuing.use_code(row, client.row):
             return None
         scope = _left(row, client)
         return Subject(row.user_id, scope, row.provider, row.family) if scope else None
@@ -144,7 +150,7 @@ class Refresh(RefreshTokenGrant):
     def authenticate_user(self, refresh_token: Any) -> Subject | None:
         """For whom the new tokens are: here the former one is used up."""
         row, client = refresh_token.row, self.request.client
-        if scopes.held_by(row.user_id) is None or not issuing.use_refresh(row, client.row):
+        if not _is_lent(row, client) or not issuing.use_refresh(row, client.row):
             raise InvalidGrantError("The refresh token counts no more.")
         scope = _left(row, client)
         if not scope:
@@ -169,6 +175,8 @@ class Credentials(ClientCredentialsGrant):
         held = scopes.held_by(user_id)
         if user_id is None or held is None:
             raise ProofFailed
+        if not issuing.may_be_served(user_id, ""):
+            raise UnauthorizedClientError("The workspace is open from its own networks only, and this is none of them.")
         asked = self.request.payload.scope
         scope = scopes.parse(asked) if asked else Scope(held)
         if scope.identity or not scope.permissions <= held:
@@ -206,6 +214,11 @@ class HeldRefresh:
     def get_scope(self) -> str:
         """What may be asked for at most."""
         return str(Scope(frozenset(self.row.permissions), frozenset(self.row.scopes)))
+
+
+def _is_lent(row: AuthorizationCode | RefreshToken, client: Client) -> bool:
+    """Whether the person is there and may be served, and has not taken back what they have allowed."""
+    return issuing.may_be_served(row.user_id, row.provider) and consents.stands(row.user_id, client.row)
 
 
 def _left(row: AuthorizationCode | RefreshToken, client: Client) -> Scope:

@@ -13,9 +13,12 @@ import uuid_utils.compat as uuid7
 from flask import g
 from sqlalchemy import delete, select, update
 
-from auth import api_tokens, audit, clients, token_secrets
+from auth import api_tokens, audit, clients, consents, token_secrets
 from auth.client_models import AuthorizationCode, OAuthClient
+from auth.identity import admits, snapshot_of
 from auth.oauth_server.scopes import Scope
+from auth.providers.database import DatabaseProvider
+from auth.providers.models import ProviderConfig
 from auth.token_models import ApiToken, RefreshToken
 from tenants.context import afterwards
 from tenants.db import now
@@ -42,6 +45,12 @@ class Subject:
     family_expires_at: datetime | None = None
 
 
+def may_be_served(user_id: uuid.UUID, provider: str) -> bool:
+    """Whether a person may be given tokens who has come by that source, or whoever asks for a service account's."""
+    snapshot = snapshot_of(user_id)
+    return snapshot is not None and admits(user_id, snapshot, provider)
+
+
 def give(client: OAuthClient, subject: Subject, scope: Scope, *, refresh: bool) -> dict[str, Any]:
     """New tokens, as the token endpoint answers (RFC 6749, section 5.1); the access token has that scope."""
     _row, secret = api_tokens.issue(
@@ -54,6 +63,7 @@ def give(client: OAuthClient, subject: Subject, scope: Scope, *, refresh: bool) 
         client_id=client.id,
         family=subject.family,
         provider=subject.provider,
+        single_sign_on=_is_single_sign_on(subject.provider),
     )
     answer: dict[str, Any] = {
         "token_type": "Bearer",
@@ -105,7 +115,7 @@ def find_code(secret: str, client: OAuthClient) -> AuthorizationCode | None:
     if row is None or row.client_id != client.id:
         return None
     if row.used_at is not None:
-        _end_afterwards(row.family, client, "code")
+        _end_afterwards(row, client, "code")
         return None
     return row if now() < row.expires_at else None
 
@@ -115,7 +125,7 @@ def use_code(row: AuthorizationCode, client: OAuthClient) -> bool:
     same = (AuthorizationCode.id == row.id, AuthorizationCode.used_at.is_(None))
     if g.db.execute(update(AuthorizationCode).where(*same).values(used_at=now())).rowcount:
         return True
-    _end_afterwards(row.family, client, "code")
+    _end_afterwards(row, client, "code")
     return False
 
 
@@ -125,7 +135,7 @@ def find_refresh(secret: str, client: OAuthClient) -> RefreshToken | None:
     if row is None or row.client_id != client.id:
         return None
     if row.used_at is not None:
-        _end_afterwards(row.family, client, "refresh token")
+        _end_afterwards(row, client, "refresh token")
         return None
     return row if now() < min(row.expires_at, row.family_expires_at) else None
 
@@ -135,7 +145,7 @@ def use_refresh(row: RefreshToken, client: OAuthClient) -> bool:
     same = (RefreshToken.id == row.id, RefreshToken.used_at.is_(None))
     if g.db.execute(update(RefreshToken).where(*same).values(used_at=now())).rowcount:
         return True
-    _end_afterwards(row.family, client, "refresh token")
+    _end_afterwards(row, client, "refresh token")
     return False
 
 
@@ -156,6 +166,7 @@ def find_token(secret: str) -> ApiToken | RefreshToken | None:
 def revoke(row: ApiToken | RefreshToken) -> None:
     """End a token: with a refresh token all of its family (RFC 7009, section 2.1)."""
     if isinstance(row, RefreshToken):
+        consents.lock(row.user_id, row.client_id)
         end_family(row.family)
     else:
         g.db.delete(row)
@@ -167,6 +178,14 @@ def end_family(family: uuid.UUID) -> int:
     for model in (ApiToken, RefreshToken):
         ended += g.db.execute(delete(model).where(model.family == family)).rowcount
     return ended
+
+
+def _is_single_sign_on(provider: str) -> bool:
+    """Whether that source is an identity provider, which asks for second factors of its own."""
+    if provider in ("", DatabaseProvider.id):
+        return False
+    config = g.db.find(ProviderConfig, uuid.UUID(provider))
+    return config is not None and config.is_web
 
 
 def _new_refresh(client: OAuthClient, subject: Subject) -> str:
@@ -196,10 +215,11 @@ def _refresh_of(secret: str) -> RefreshToken | None:
     return row
 
 
-def _end_afterwards(family: uuid.UUID, client: OAuthClient, what: str) -> None:
-    party = clients.party_of(client)
+def _end_afterwards(row: AuthorizationCode | RefreshToken, client: OAuthClient, what: str) -> None:
+    party, family, user_id, client_id = clients.party_of(client), row.family, row.user_id, row.client_id
 
     def end() -> None:
+        consents.lock(user_id, client_id)
         if ended := end_family(family):
             details = {"reason": f"a {what} was shown twice", "tokens": ended}
             audit.record("app tokens revoked", party, details=details, actor=party)

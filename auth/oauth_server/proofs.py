@@ -1,5 +1,6 @@
 """Whether a client is who it says: its secret, or a signed assertion that counts once (RFC 7523, section 3)."""
 
+import math
 import time
 from collections.abc import Mapping
 from datetime import timedelta
@@ -120,4 +121,7 @@ def refused(error: Exception) -> OAuth2Error:
 
 def _number(value: Any) -> float:
     """A time in a claim; what is none compares with nothing."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else float("nan")
+    try:
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        return math.nan

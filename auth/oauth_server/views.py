@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from auth.bearer import OAUTH, accepts_bearer
 from auth.csrf import from_machines
+from auth.errors import SecondFactorNeeded
 from auth.identity import current_user
 from auth.oauth_server import metadata, openid, scopes
 from auth.oauth_server.consent_views import authorize, resume
@@ -62,6 +63,8 @@ def userinfo() -> ResponseReturnValue:
     if g.identity.means != OAUTH or held is None:
         shown = ', error="invalid_token"' if "Authorization" in request.headers else ""
         return _challenge(401, shown)
+    if g.identity.lacks_second_factor:
+        raise SecondFactorNeeded
     if scopes.OPENID not in held.scopes:
         return _challenge(403, ', error="insufficient_scope", scope="openid"')
     return jsonify(openid.claims_of(current_user(), str(Scope(identity=held.scopes))))

@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext, ngettext
 from sqlalchemy import select
 
-from auth import accounts, bulk_grants, denials, explain, members, roles, sessions, users
+from auth import accounts, api_tokens, bulk_grants, denials, explain, members, roles, sessions, users
 from auth.errors import NotAllowed, UnknownRole
 from auth.holdings import find_holder
 from auth.links import links_of
@@ -133,6 +133,15 @@ def end_sessions(user_id: uuid.UUID) -> ResponseReturnValue:
     return _done(user, ngettext("%(num)s session is ended.", "%(num)s sessions are ended.", ended))
 
 
+@bp.post("/<uuid:user_id>/tokens/<uuid:token_id>/revoke")
+@manages
+def revoke_token(user_id: uuid.UUID, token_id: uuid.UUID) -> ResponseReturnValue:
+    """End one of a member's personal tokens."""
+    user, token = _get(user_id), found(api_tokens.find(token_id, user_id=user_id))
+    accounts.revoke_token(token, actor=g.identity)
+    return _done(user, _("The token “%(name)s” is revoked.", name=token.name))
+
+
 @bp.post("/<uuid:user_id>/reset-second-factor")
 @manages
 def reset_second_factor(user_id: uuid.UUID) -> ResponseReturnValue:
@@ -198,6 +207,7 @@ def _show(user: User, *, name_form: NameForm | None = None, grant_form: GrantFor
         links=links_of(user.id),
         groups=members.groups_of(user.id),
         sessions=[sessions.describe(row, here) for row in sessions.list_of(user.id)],
+        tokens=[(row, api_tokens.ends_at(row)) for row in api_tokens.list_of(user.id)],
         has_second_factor=holder.has_second_factor,
         name_form=name_form or NameForm(obj=user, formdata=None),
         grant_form=grant_form or GrantForm(_givable(all_roles), formdata=None),

@@ -8,6 +8,7 @@ from flask import Blueprint, abort, g, url_for
 from pydantic import StringConstraints
 
 from auth import clients, roles, service_accounts
+from auth.client_models import OAuthClient
 from auth.errors import InvalidClient, UnknownRole
 from auth.models import User
 from auth.permissions import AccessPermission, requires
@@ -180,8 +181,16 @@ def add_credential(account_id: uuid.UUID, body: NewCredential) -> Answerable:
         )
     except InvalidClient as error:
         raise invalid_client(error) from None
-    names = (name for name in NewCredentialJson.model_fields if name != "client_secret")
-    return {name: getattr(client, name) for name in names} | {"client_secret": secret or None}, 201
+    return _with_secret(client, secret), 201
+
+
+@bp.post("/<uuid:account_id>/credentials/<uuid:client_id>/secret")
+@requires(AccessPermission.CLIENT_MANAGE)
+@operation("Renew a credential's secret", returns=NewCredentialJson, tag=TAG)
+def renew_secret(account_id: uuid.UUID, client_id: uuid.UUID) -> Answerable:
+    """Make a new secret, which the answer alone has; the former one ends at once."""
+    client = _get_credential(account_id, client_id)
+    return _with_secret(client, clients.renew_secret(client, actor=g.identity))
 
 
 @bp.delete("/<uuid:account_id>/credentials/<uuid:client_id>")
@@ -189,10 +198,7 @@ def add_credential(account_id: uuid.UUID, body: NewCredential) -> Answerable:
 @operation("Remove a credential", tag=TAG)
 def remove_credential(account_id: uuid.UUID, client_id: uuid.UUID) -> Answerable:
     """Remove a credential; its tokens end."""
-    client = clients.find_credential(_get(account_id), client_id)
-    if client is None:
-        abort(404)
-    clients.remove(client, actor=g.identity)
+    clients.remove(_get_credential(account_id, client_id), actor=g.identity)
 
 
 def _shown(account: User) -> dict[str, Any]:
@@ -208,6 +214,19 @@ def _as_json(account: User, held: list[str]) -> dict[str, Any]:
         "roles": held,
         "created_at": account.created_at,
     }
+
+
+def _with_secret(client: OAuthClient, secret: str) -> dict[str, Any]:
+    g.db.flush()
+    names = (name for name in NewCredentialJson.model_fields if name != "client_secret")
+    return {name: getattr(client, name) for name in names} | {"client_secret": secret or None}
+
+
+def _get_credential(account_id: uuid.UUID, client_id: uuid.UUID) -> OAuthClient:
+    client = clients.find_credential(_get(account_id), client_id)
+    if client is None:
+        abort(404)
+    return client
 
 
 def _get(account_id: uuid.UUID) -> User:

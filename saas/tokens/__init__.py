@@ -2,10 +2,10 @@
 
 from flask import Flask
 
-from saas.tokens import member_tokens_api, sessions_api, sign_in_api, tokens_api
+from saas.tokens import allowed_apps_api, member_tokens_api, sessions_api, sign_in_api, tokens_api
 
 
 def init_app(app: Flask) -> None:
     """Register the API."""
-    for part in (sign_in_api, tokens_api, sessions_api, member_tokens_api):
+    for part in (sign_in_api, tokens_api, sessions_api, member_tokens_api, allowed_apps_api):
         app.register_blueprint(part.bp)

@@ -2,10 +2,10 @@
 
 import uuid
 
-from flask import Blueprint, g
+from flask import Blueprint, abort, g
 
 from auth import accounts, api_tokens
-from auth.models import User
+from auth.models import PERSON, User
 from auth.permissions import AccessPermission, requires
 from saas.lookup import found
 from saas.operations import Answerable, operation
@@ -23,6 +23,8 @@ _manages = requires(AccessPermission.MEMBER_MANAGE)
 def list_tokens(user_id: uuid.UUID) -> Answerable:
     """A member's personal tokens, the newest first; all of them at once."""
     user = found(g.db.find(User, user_id))
+    if user.kind != PERSON:
+        abort(404)
     return {"items": [as_dict(row) for row in api_tokens.list_of(user.id)], "next_cursor": None}
 
 

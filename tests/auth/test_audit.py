@@ -224,7 +224,7 @@ class TestOwnAccount:
         fields = {"password": PASSWORD, "new_password": NEW_PASSWORD, "new_password_confirm": NEW_PASSWORD}
         assert member.post("/auth/change", fields).status_code == 302
         (row,) = events(app, acme, "password changed")
-        assert (row.target_id, row.details) == (acme.people["member"].id, {"sessions": 1})
+        assert (row.target_id, row.details) == (acme.people["member"].id, {"sessions": 1, "tokens": 0})
         assert len(events(app, acme, "signed in")) == 2
 
     def test_a_password_set_by_a_mailed_link_is_told(self, app: Flask, acme: Workspace, visitor: Visitor) -> None:

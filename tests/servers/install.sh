@@ -6,6 +6,7 @@ set -u
 has_postgres() { command -v pg_ctl >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
 has_slapd() { command -v slapd || [ -x /usr/sbin/slapd ]; } >/dev/null
 has_redis() { command -v redis-server; } >/dev/null
+has_curl() { command -v curl; } >/dev/null
 has_chromium() { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 # Playwright's driver is linked against it, and a minimal Debian lacks it.
 has_libatomic() { ! command -v dpkg || ls /usr/lib/*/libatomic.so.1 || ls /usr/lib/libatomic.so.1; } >/dev/null 2>&1
@@ -17,6 +18,7 @@ missing=
 has_postgres || missing="$missing postgresql"
 has_slapd || missing="$missing slapd"
 has_redis || missing="$missing redis-server"
+has_curl || missing="$missing curl"
 has_chromium || missing="$missing chromium"
 has_libatomic || missing="$missing libatomic1"
 [ -n "$missing" ] || exit 0
