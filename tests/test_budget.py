@@ -14,7 +14,8 @@ from auth.audit_bounds import MOST
 from saas import create_app
 from tenants.context import bound
 from tests.conftest import Database
-from tests.factories import add_person, make_project, make_workspace
+from tests.factories import Workspace, add_person, make_project, make_workspace
+from tests.program import Program, personal_token, signed_in_program
 from tests.visitor import Visitor, sign_in
 
 pytestmark = pytest.mark.postgres
@@ -75,6 +76,25 @@ def test_binding_a_warm_signed_in_request_adds_no_round_trip_to_begin(app: Flask
     member = sign_in(app, make_workspace(app))
     warm(member, "/api/v1/me")
     assert trips.during(lambda: member.get("/api/v1/me")) == 1 + ENDING
+
+
+@pytest.mark.parametrize("means", [signed_in_program, personal_token])
+def test_a_token_costs_no_more_trips_than_a_cookie(
+    app: Flask, trips: Trips, means: Callable[[Flask, Workspace], Program]
+) -> None:
+    program = means(app, make_workspace(app))
+    for _ in range(8):
+        assert program.get("/api/v1/me").status_code == 200
+    assert trips.during(lambda: program.get("/api/v1/me")) == 1 + ENDING
+
+
+def test_a_bad_token_costs_one_trip_and_none_for_a_signature(app: Flask, trips: Trips) -> None:
+    acme, globex = make_workspace(app), make_workspace(app)
+    signed_in_program(app, globex)
+    program = Program(app, globex.host, signed_in_program(app, acme).token)
+    for _ in range(8):
+        assert program.get("/api/v1/me").status_code == 401
+    assert trips.during(lambda: program.get("/api/v1/me")) == 1 + ENDING
 
 
 def test_a_page_of_projects_costs_one_trip_more(app: Flask, trips: Trips) -> None:
