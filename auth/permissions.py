@@ -244,14 +244,17 @@ def enforce() -> None:
         raise SecondFactorNeeded
     if access.in_person and g.identity.token is not None:
         abort(403)
-    if access.permission is not None and not _permitted(access.permission, access):
+    if not permits(access, request.view_args or {}):
         abort(403)
 
 
-def _permitted(permission: str, access: Access) -> bool:
+def permits(access: Access, arguments: Mapping[str, Any]) -> bool:
+    """Whether the caller holds the permission that an endpoint asks for, if called with these view arguments."""
+    if access.permission is None:
+        return True
     if access.on is not None:
         object_type, argument = access.on
-        return can(permission, object_type, (request.view_args or {}).get(argument))
-    if access.anywhere and any(permission in held for held in g.identity.objects.values()):
+        return can(access.permission, object_type, arguments.get(argument))
+    if access.anywhere and any(access.permission in held for held in g.identity.objects.values()):
         return True
-    return can(permission)
+    return can(access.permission)

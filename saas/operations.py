@@ -14,15 +14,17 @@ from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from typing import Any, TypeVar
 
-from flask import Response, current_app, g, request
+from flask import Response, abort, current_app, g, request
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from werkzeug.exceptions import PreconditionFailed
 
 from auth import validation
+from auth.permissions import access_of, permits
 from saas import idempotency
 from saas.api import InvalidFields, read_object
 from saas.shapes import Page
 from tenants.locks import hold
+from tenants.request import look_again
 
 T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
@@ -94,9 +96,10 @@ def operation(
                 arguments["query"] = read_query(query)
             elif names := set(request.args) - {"fields"}:
                 raise InvalidFields([{"field": name, "message": "is not known here"} for name in sorted(names)])
+            chosen = _chosen_fields(declared)  # before anything is done: a mail that is sent cannot be taken back
             if body is not None:
                 arguments["body"] = read_body(body)
-            return idempotency.once(lambda: _perform(declared, arguments))
+            return idempotency.once(lambda: _perform(declared, arguments, chosen))
 
         answer.operation = declared  # type: ignore[attr-defined]  # a mark: no callable type has attributes of its own
         return answer
@@ -114,7 +117,8 @@ def read_body(model: type[Model]) -> Model:
 
     Raises InvalidFields.
     """
-    if not is_required(model) and not request.get_data():
+    # A form has been read by then, and is not nothing.
+    if not is_required(model) and not request.get_data() and not request.content_length:
         return model()
     read_object()  # refuses what is no object, or too much of one
     # As JSON and strictly: a date is text there, and neither 1 nor "no" is a truth value.
@@ -142,7 +146,7 @@ def _told(parse: Callable[[], T]) -> T:
         ) from None
 
 
-def _perform(declared: Operation, arguments: Mapping[str, Any]) -> Response:
+def _perform(declared: Operation, arguments: Mapping[str, Any], chosen: Any) -> Response:
     _check_precondition(arguments)
     value, status, headers = _parts(declared.view(**arguments), declared.status)
     if isinstance(value, Response):
@@ -153,7 +157,6 @@ def _perform(declared: Operation, arguments: Mapping[str, Any]) -> Response:
     adapter = declared.adapter if schema is declared.returns else TypeAdapter(schema)
     checked = adapter.validate_python(value)
     full = adapter.dump_json(checked)
-    chosen = _chosen_fields(declared)
     body = full if chosen is None else adapter.dump_json(checked, include=chosen)
     response = Response(body, status=status, content_type="application/json", headers=headers)
     return _with_tag(response, full, declared)
@@ -167,9 +170,12 @@ def _parts(given: Any, status: int) -> tuple[Any, int, Mapping[str, str]]:
 
 
 def _chosen_fields(declared: Operation) -> Any:
-    if "fields" not in request.args:
+    given = request.args.getlist("fields")
+    if not given:
         return None
-    names = {name.strip() for name in request.args["fields"].split(",")}
+    if len(given) > 1:
+        raise InvalidFields([{"field": "fields", "message": "is given twice"}])
+    names = {name.strip() for name in given[0].split(",")}
     known = set(declared.item.model_fields) if declared.item is not None else set()
     if unknown := names - known:
         said = f"there are {', '.join(sorted(known))}; not {', '.join(sorted(unknown))}"
@@ -182,7 +188,7 @@ def _chosen_fields(declared: Operation) -> Any:
 def _with_tag(response: Response, full: bytes, declared: Operation) -> Response:
     """Name the representation (RFC 9110, section 8.8.3); a read of what the caller has already is answered by 304."""
     reading = _reading() if request.method != "POST" else None
-    if reading is None or response.status_code >= 300 or reading[0].returns is not declared.returns:
+    if reading is None or response.status_code >= 300 or reading[1].returns is not declared.returns:
         return response
     response.set_etag(_tag(full))
     if request.method in ("GET", "HEAD"):
@@ -194,12 +200,17 @@ def _check_precondition(arguments: Mapping[str, Any]) -> None:
     """Refuse a change of something else than the caller has seen: `If-Match` (RFC 9110, section 13.1.1)."""
     if request.method in ("GET", "HEAD", "POST") or not request.if_match:
         return
-    # Whoever else changes it with such a condition waits here, and then sees what we have done.
-    hold(g.db, request.path)
     reading = _reading()
     if reading is None:
         raise PreconditionFailed("there is nothing to compare with at this address")
-    declared, own = reading
+    endpoint, declared, own = reading
+    access = access_of(current_app, endpoint)
+    if access is None or not permits(access, own):
+        abort(403)  # else they could find out by guesses what they may not read
+    # Whoever else changes it with such a condition waits here, and then sees what we have done. Not by the address as
+    # it is written: an id can be in more than one way.
+    hold(g.db, f"{endpoint} {sorted(own.items())}")
+    look_again()
     queries = {"query": declared.query()} if declared.query is not None else {}
     value, _status, _headers = _parts(declared.view(**own, **queries), declared.status)
     full = declared.adapter.dump_json(declared.adapter.validate_python(value))
@@ -207,8 +218,8 @@ def _check_precondition(arguments: Mapping[str, Any]) -> None:
         raise PreconditionFailed("it is not any more as you have seen it")
 
 
-def _reading() -> tuple[Operation, Mapping[str, Any]] | None:
-    """How the address of the request is read, and the arguments of that."""
+def _reading() -> tuple[str, Operation, Mapping[str, Any]] | None:
+    """How the address of the request is read: endpoint and operation, and the arguments of that."""
     own: Mapping[str, Any]
     if request.method in ("GET", "HEAD"):
         endpoint, own = request.endpoint or "", request.view_args or {}
@@ -218,7 +229,7 @@ def _reading() -> tuple[Operation, Mapping[str, Any]] | None:
             return None
         endpoint, own = rules.match(request.path, "GET")
     found = operation_of(endpoint)
-    return (found, own) if found is not None else None
+    return (endpoint, found, own) if found is not None else None
 
 
 def _tag(full: bytes) -> str:

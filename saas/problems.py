@@ -36,7 +36,7 @@ MEANINGS: Mapping[str, str] = {
     "not-acceptable": "What is asked for can be given only in another form.",
     "conflict": "It cannot be done as things stand; the detail says why.",
     "changed-meanwhile": "If-Match names another state than the present one: read again, then decide.",
-    "idempotency-key-reused": "The Idempotency-Key was used for another request.",
+    "idempotency-key-reused": "The Idempotency-Key was used for another request, or with other rights.",
     "idempotency-key-in-use": "A request with this Idempotency-Key is under way, or was interrupted.",
     "too-large": "At most 1 MiB can be sent at once.",
     "unsupported-media-type": "The body has to be application/json.",

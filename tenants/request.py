@@ -74,6 +74,18 @@ def bind_tenant() -> ResponseReturnValue | None:
     return None
 
 
+def look_again() -> None:
+    """See the bound tenant, and whatever was loaded, as they are now: after a wait for whoever was changing them."""
+    host = host_of(request)
+    found = current_app.extensions["tenants"].resolver.look_up(host, g.db.connection()) if host is not None else None
+    if found is None or found.id != g.tenant.id:
+        abort(404)
+    if found.status == TenantStatus.SUSPENDED:
+        raise Suspended
+    g.tenant = found
+    g.db.expire_all()
+
+
 def end_transaction(response: Response) -> Response:
     """Commit what the view did, or roll it back when the answer is a refusal; then do what was put off until now."""
     session: TenantSession | None = g.get("db")

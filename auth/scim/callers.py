@@ -42,6 +42,7 @@ def current() -> Provisioner:
 def forget(_sender: Any = None, **_: Any) -> None:
     """Drop what this package keeps in `g`. Receives `tenant_unbound`."""
     g.pop("provisioner", None)
+    g.pop("scim_spent", None)
 
 
 def _challenge(*, wrong: bool) -> WWWAuthenticate:

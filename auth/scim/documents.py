@@ -6,8 +6,15 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from flask import g
-from scim2_models import EnterpriseUser, InvalidValueException, PayloadTooLargeException, Resource, User
-from sqlalchemy import Select, and_, select
+from scim2_models import (
+    EnterpriseUser,
+    InvalidValueException,
+    PayloadTooLargeException,
+    Resource,
+    TooManyException,
+    User,
+)
+from sqlalchemy import Select, and_, func, select
 
 from auth.models import Group as GroupRow
 from auth.models import Membership
@@ -18,19 +25,25 @@ from auth.scim.schemas import PROVIDER, Group
 MODELS: dict[str, type[Resource[Any]]] = {"User": User[EnterpriseUser], "Group": Group}
 """Kind of resource → the model of it, extensions included."""
 LARGEST = 64 * 1024  # of what is kept of one resource, as JSON
+MOST_LISTED = 20_000
+"""Members of all groups that are told at once."""
+MOST_SPENT = 70_000
+"""Members that one request, a bulk request above all, has told or gone through."""
 _ELSEWHERE = ("id", "meta", "externalId", "password", "groups", "members")
 ROWS = select(ScimResource, UserRow.active).outerjoin(
     UserRow, and_(UserRow.tenant_id == ScimResource.tenant_id, UserRow.id == ScimResource.user_id)
 )
 """What `describe` takes: rows, each with whether its account is active."""
-_MEMBERSHIPS = (
-    select(Membership.id)
+_GROUPS = (
+    select(Membership.user_id, ScimResource.id, GroupRow.name)
+    .join(
+        ScimResource, and_(ScimResource.tenant_id == Membership.tenant_id, ScimResource.group_id == Membership.group_id)
+    )
     .join(GroupRow, and_(GroupRow.tenant_id == Membership.tenant_id, GroupRow.id == Membership.group_id))
-    .join(UserRow, and_(UserRow.tenant_id == Membership.tenant_id, UserRow.id == Membership.user_id))
-    .join(ScimResource, ScimResource.tenant_id == Membership.tenant_id)
 )
-_IN_GROUP = ScimResource.group_id == Membership.group_id
-_OF_USER = ScimResource.user_id == Membership.user_id
+_MEMBERS = select(Membership.group_id, ScimResource.id).join(
+    ScimResource, and_(ScimResource.tenant_id == Membership.tenant_id, ScimResource.user_id == Membership.user_id)
+)
 
 
 def kept(resource: Resource[Any]) -> dict[str, Any]:
@@ -44,12 +57,15 @@ def kept(resource: Resource[Any]) -> dict[str, Any]:
     return sent
 
 
-def describe(found: Sequence[tuple[ScimResource, bool | None]]) -> list[Resource[Any]]:
-    """Rows of one source with the states of their accounts, as resources: with groups and members."""
+def describe(found: Sequence[tuple[ScimResource, bool | None]], *, with_members: bool = True) -> list[Resource[Any]]:
+    """Rows of one source with the states of their accounts, as resources: with groups and members.
+
+    Raises TooManyException for groups with too many members together.
+    """
     users = [row.user_id for row, _active in found if row.user_id is not None]
     teams = [row.group_id for row, _active in found if row.group_id is not None]
     groups = _groups_of(found[0][0].provider_id, users) if users else {}
-    members = _members_of(found[0][0].provider_id, teams) if teams else {}
+    members = _members_of(found[0][0].provider_id, teams) if teams and with_members else {}
     with PROVIDER:
         return [
             _as_user(row, bool(active), groups.get(row.user_id, []))
@@ -57,6 +73,13 @@ def describe(found: Sequence[tuple[ScimResource, bool | None]]) -> list[Resource
             else _as_group(row, members.get(row.group_id, []))
             for row, active in found
         ]
+
+
+def spend(amount: int) -> None:
+    """Count what the request costs, in members of groups. Raises PayloadTooLargeException beyond what one may."""
+    g.scim_spent = g.get("scim_spent", 0) + amount
+    if g.scim_spent > MOST_SPENT:
+        raise PayloadTooLargeException(detail="The groups in this request are too large: send fewer operations")
 
 
 def version_of(row: ScimResource, active: bool | None) -> str:
@@ -89,24 +112,29 @@ def _common(row: ScimResource, active: bool | None) -> dict[str, Any]:
 
 def _groups_of(provider: uuid.UUID, users: Collection[uuid.UUID]) -> dict[Any, list[dict[str, Any]]]:
     """The provisioned groups that users are in, by user."""
-    statement = _MEMBERSHIPS.where(_IN_GROUP, Membership.user_id.in_(list(users)))
-    return _by_holder(
-        statement.with_only_columns(Membership.user_id, ScimResource.id, GroupRow.name), provider, "Group"
-    )
+    found: dict[Any, list[dict[str, Any]]] = {}
+    for user, id, name in g.db.execute(_of(provider, _GROUPS.where(Membership.user_id.in_(list(users))))):
+        told = {"value": str(id), "$ref": f"Groups/{id}", "type": "direct", "display": name}
+        found.setdefault(user, []).append(told)
+    return found
 
 
 def _members_of(provider: uuid.UUID, groups: Collection[uuid.UUID]) -> dict[Any, list[dict[str, Any]]]:
     """Who is in groups, by group."""
-    statement = _MEMBERSHIPS.where(_OF_USER, Membership.group_id.in_(list(groups)))
-    return _by_holder(statement.with_only_columns(Membership.group_id, ScimResource.id, UserRow.name), provider, "User")
-
-
-def _by_holder(
-    statement: Select[uuid.UUID, uuid.UUID, str], provider: uuid.UUID, kind: str
-) -> dict[Any, list[dict[str, Any]]]:
+    counted = select(func.count()).select_from(Membership).where(Membership.group_id.in_(list(groups)))
+    number: int = g.db.scalar(counted) or 0
+    if number > MOST_LISTED:
+        raise TooManyException(
+            detail=f"The groups have more than {MOST_LISTED} members: ask for fewer by count, or for"
+            " excludedAttributes=members"
+        )
+    spend(number)
     found: dict[Any, list[dict[str, Any]]] = {}
-    own = (ScimResource.provider_id == provider, ScimResource.deleted_at.is_(None))
-    for holder, id, name in g.db.execute(statement.where(*own).order_by(ScimResource.id)):
-        told = {"type": "User"} if kind == "User" else {"type": "direct", "display": name}
-        found.setdefault(holder, []).append({"value": str(id), "$ref": f"{kind}s/{id}"} | told)
+    for group, id in g.db.execute(_of(provider, _MEMBERS.where(Membership.group_id.in_(list(groups))))):
+        found.setdefault(group, []).append({"value": str(id), "$ref": f"Users/{id}", "type": "User"})
     return found
+
+
+def _of(provider: uuid.UUID, statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    own = (ScimResource.provider_id == provider, ScimResource.deleted_at.is_(None))
+    return statement.where(*own).order_by(ScimResource.id)

@@ -51,7 +51,7 @@ class Said:
 
     @classmethod
     def by(cls, resource: Person) -> "Said":
-        """Read a resource. Raises InvalidValueException for what is too long."""
+        """Read a resource. Raises InvalidValueException for what is too long, or cannot be kept."""
         user_name, external_id = resource.user_name or "", resource.external_id
         check_names(user_name, external_id, longest=LONGEST_USER_NAME)
         emails = [email for email in resource.emails or [] if email.value]
@@ -59,9 +59,12 @@ class Said:
         given = resource.name
         parts = (given.given_name, given.family_name) if given is not None else ()
         name = resource.display_name or (given.formatted if given is not None else None)
+        name = (name or " ".join(filter(None, parts)) or user_name)[: users.LONGEST_NAME]
+        if "\0" in name:
+            raise InvalidValueException(detail="No value holds a NUL")
         return cls(
             user_name=user_name,
-            name=(name or " ".join(filter(None, parts)) or user_name)[: users.LONGEST_NAME],
+            name=name,
             address=provisioning.usable(str(chosen.value) if chosen is not None else user_name),
             locale=provisioning.offered(resource.preferred_language or resource.locale),
             external_id=external_id,

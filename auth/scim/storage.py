@@ -59,7 +59,10 @@ class DatabaseStorage(ScimStorage):
         response_parameters: ResponseParameters[Any] | None = None,
     ) -> Resource[Any]:
         """The resource of that id. Raises NotFoundException."""
-        return _describe(_find(resource_type, resource_id))
+        row = _find(resource_type, resource_id)
+        if g.db.writes:  # to be changed: whoever else changes it comes before, or waits
+            people.held_at(row, None)
+        return _describe(row)
 
     def search(
         self, resource_types: list[ResourceType], search_request: SearchRequest[Any], *, position: Any = None
@@ -70,7 +73,7 @@ class DatabaseStorage(ScimStorage):
         narrowed = filters.narrow(wanted, kinds)
         conditions = [*_own(), ScimResource.kind.in_(kinds), narrowed.condition]
         if narrowed.exact:
-            return _page_of_rows(conditions, search_request, position)
+            return _page_of_rows(conditions, search_request, position, with_members=_wants_members(search_request))
         return _page_of_matches(conditions, cast(ScimFilter[Any], wanted), kinds, search_request, position)
 
     def create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
@@ -123,14 +126,23 @@ def _describe(row: ScimResource) -> Resource[Any]:
     return describe([(row, account.active if account is not None else None)])[0]
 
 
-def _page_of_rows(conditions: Sequence[ColumnElement[bool]], asked: SearchRequest[Any], position: Any) -> SearchPage:
+def _wants_members(asked: SearchRequest[Any]) -> bool:
+    """Whether the sender has to be told who is in groups: that costs most."""
+    without = {str(path).rpartition(":")[2].lower() for path in asked.excluded_attributes or ()}
+    only = {str(path).rpartition(":")[2].partition(".")[0].lower() for path in asked.attributes or ()}
+    return "members" not in without and (not only or "members" in only)
+
+
+def _page_of_rows(
+    conditions: Sequence[ColumnElement[bool]], asked: SearchRequest[Any], position: Any, *, with_members: bool
+) -> SearchPage:
     counted = select(func.count()).select_from(ROWS.with_only_columns(ScimResource.id).where(*conditions).subquery())
     total: int = g.db.scalar(counted) or 0
     count = asked.count or 0
     ordered = ROWS.where(*conditions).order_by(ScimResource.id)
     if asked.cursor is None:
         start = min((asked.start_index or 1) - 1, _LAST_INDEX)
-        return SearchPage(total, describe(_rows(ordered.offset(start).limit(count))))
+        return SearchPage(total, describe(_rows(ordered.offset(start).limit(count)), with_members=with_members))
     backwards, anchor = _read_position(position)
     if anchor is not None:
         ordered = ordered.where(ScimResource.id < anchor if backwards else ScimResource.id > anchor)
@@ -139,7 +151,7 @@ def _page_of_rows(conditions: Sequence[ColumnElement[bool]], asked: SearchReques
     rows = _rows(ordered.limit(count + 1))
     more = len(rows) > count
     shown = list(reversed(rows[:count])) if backwards else rows[:count]
-    page = SearchPage(total, describe(shown))
+    page = SearchPage(total, describe(shown, with_members=with_members))
     _note_places(page, before=more if backwards else anchor is not None, after=backwards or more)
     return page
 

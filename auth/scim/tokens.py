@@ -9,7 +9,7 @@ from flask import g
 from flask_babel import gettext as _
 from sqlalchemy import delete, func, or_, select, update
 
-from auth import audit, token_secrets
+from auth import audit, guards, token_secrets
 from auth.errors import InvalidProvider
 from auth.identity import Identity
 from auth.providers import configs
@@ -66,6 +66,7 @@ def issue(
     if expires_at is not None and expires_at <= now():
         said = _("That time is past.")
         raise InvalidProvider(f"expires_at: {said}")
+    guards.check_calendar(expires_at)
     count = select(func.count()).select_from(ProvisioningToken).where(ProvisioningToken.provider_id == config.id)
     if (g.db.scalar(count) or 0) >= MOST:
         raise InvalidProvider(_("There are too many tokens already: revoke those that are not used any more."))

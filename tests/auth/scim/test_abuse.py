@@ -3,16 +3,23 @@
 import json
 import random
 import string
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
-from auth.scim import documents, filters
+from auth import roles, users
+from auth.models import User
+from auth.scim import documents, filters, service
+from tests.auth.helpers import at_once, inside
 from tests.auth.scim.conftest import GROUP, PATCH, USER, Provider
 from tests.factories import Workspace
+from tests.program import Program, personal_token
+from tests.visitor import sign_in
 
 HOSTILE = (
     'userName eq "x" or 1=1',
@@ -225,3 +232,122 @@ def test_a_filter_that_leaves_too_much_to_look_at_is_refused(
     assert (answer.status_code, answer.get_json()["scimType"]) == (400, "tooMany")
     assert len(provider.find("Users", f'emails.value eq "{alice["userName"]}"')) == 0
     assert len(provider.find("Users", 'title ne "x" and externalId eq "1"')) == 1
+
+
+@pytest.mark.parametrize("letter", ["\u0000", "\ud800", "\ufffe", "\u202e", "\u0130", "a\r\nB: c"])
+def test_no_letter_breaks_anything(provider: Provider, letter: str) -> None:
+    for number, (name, value) in enumerate(
+        [("userName", letter), ("displayName", letter), ("externalId", letter), ("name", {"formatted": letter}),
+         ("name", {"givenName": letter}), ("locale", letter), ("preferredLanguage", letter), (letter, letter),
+         ("emails", [{"value": letter}]), ("emails", [{"value": f"{letter}@x.example"}]), ("title", letter)]
+    ):  # fmt: skip
+        body = {"schemas": [USER], "userName": f"bob{number}"} | {name: value}
+        answer = provider.send("POST", "/Users", data=json.dumps(body), content_type="application/scim+json")
+        fits(answer)
+        if answer.status_code == 201:
+            fits(provider.patch("Users", answer.get_json(), {"op": "add", "path": "displayName", "value": letter}))
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
+def test_no_method_goes_past_the_token(provider: Provider, method: str) -> None:
+    assert provider.client.open("/scim/v2/Users", method=method, base_url=provider.base).status_code == 401
+
+
+def test_nothing_but_the_header_proves_who_provisions(app: Flask, acme: Workspace, provider: Provider) -> None:
+    assert sign_in(app, acme, "owner").get("/scim/v2/Users").status_code == 401
+    assert personal_token(app, acme, "owner").get("/scim/v2/Users").status_code == 401
+    nobody = Program(app, acme.host)
+    for query in (f"access_token={provider.token}", f"token={provider.token}"):
+        assert nobody.get(f"/scim/v2/Users?{query}").status_code == 401
+    assert nobody.get("/scim/v2/Users", headers={"Cookie": f"session={provider.token}"}).status_code == 401
+    assert Program(app, acme.host, provider.token).get("/api/v1/me").status_code == 401
+
+
+class TestRaces:
+    """Several requests of one provider at once."""
+
+    @pytest.mark.parametrize(
+        ("path", "body"),
+        [("/Users", {"schemas": [USER], "userName": "bob"}), ("/Groups", {"schemas": [GROUP], "displayName": "staff"})],
+        ids=["user", "group"],
+    )
+    def test_of_many_that_make_the_same_one_does(
+        self, app: Flask, acme: Workspace, provider: Provider, path: str, body: dict[str, Any]
+    ) -> None:
+        senders = [Provider(app, acme.host, provider.token) for _ in range(5)]
+        answers = at_once([lambda one=one: one.send("POST", path, body).status_code for one in senders])
+        assert sorted(answers) == [201] + [409] * 4
+        assert provider.get(path).get_json()["totalResults"] == 1
+
+    def test_members_who_are_added_at_once_are_all_in(self, app: Flask, acme: Workspace, provider: Provider) -> None:
+        people = [provider.add_user(f"user{number}") for number in range(5)]
+        team = provider.add_group("staff")
+
+        def add(person: dict[str, Any]) -> Callable[[], int]:
+            sender = Provider(app, acme.host, provider.token)
+            operation = {"op": "add", "path": "members", "value": [{"value": person["id"]}]}
+            return lambda: sender.patch("Groups", team, operation).status_code
+
+        assert at_once([add(person) for person in people]) == [204] * 5
+        told = provider.get(f"/Groups/{team['id']}").get_json()["members"]
+        assert {member["value"] for member in told} == {person["id"] for person in people}
+
+    def test_owners_who_are_closed_at_once_leave_one(self, app: Flask, acme: Workspace, provider: Provider) -> None:
+        people = [provider.add_user(f"user{number}") for number in range(4)]
+        with inside(app, acme) as session:
+            for user in session.scalars(select(User).where(User.email.endswith(".invalid"))):
+                roles.grant_role(user, "owner", actor=None)
+            users.deactivate_user(session.find(User, acme.people["owner"].id), actor=None)
+        closing = {"op": "replace", "path": "active", "value": False}
+
+        def close(number: int, person: dict[str, Any]) -> Callable[[], int]:
+            sender = Provider(app, acme.host, provider.token)
+            if number % 2:
+                return lambda: sender.patch("Users", person, closing).status_code
+            return lambda: sender.send("DELETE", f"/Users/{person['id']}").status_code
+
+        answers = at_once([close(number, person) for number, person in enumerate(people)])
+        assert sum(status == 204 for status in answers) == 3
+        assert max(answers) < 500
+        with inside(app, acme) as session:
+            assert len([one for one in roles.owners() if session.find(User, one).active]) == 1
+
+
+class TestCosts:
+    """What one request may cost, whatever is in the database."""
+
+    def test_many_operations_on_a_large_group_are_refused(
+        self, provider: Provider, alice: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        team = provider.add_group("staff", alice, provider.add_user("bob"))
+        monkeypatch.setattr(service, "MOST_COMPARED", 5)
+        removal = {"op": "remove", "path": 'members[value eq "x"]'}
+        assert provider.patch("Groups", team, *[removal] * 2).status_code == 204
+        assert provider.patch("Groups", team, *[removal] * 3).status_code == 413
+
+    def test_groups_with_too_many_members_together_are_told_without_them(
+        self, provider: Provider, alice: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("staff", "others"):
+            provider.add_group(name, alice)
+        monkeypatch.setattr(documents, "MOST_LISTED", 1)
+        refused = provider.get("/Groups")
+        assert (refused.status_code, refused.get_json()["scimType"]) == (400, "tooMany")
+        assert len(provider.get("/Groups", query_string={"count": "1"}).get_json()["Resources"]) == 1
+        for query in ({"excludedAttributes": "members"}, {"attributes": "displayName"}):
+            told = provider.get("/Groups", query_string=query).get_json()["Resources"]
+            assert [one.get("members") for one in told] == [None, None]
+
+    def test_the_operations_of_a_bulk_request_have_one_purse(
+        self, provider: Provider, alice: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        team = provider.add_group("staff", alice)
+        monkeypatch.setattr(documents, "MOST_SPENT", 5)
+        changes = [{"op": "replace", "path": "externalId", "value": str(number)} for number in range(9)]
+        operations = [
+            {"method": "PATCH", "path": f"/Groups/{team['id']}", "data": {"schemas": [PATCH], "Operations": [change]}}
+            for change in changes
+        ]
+        body = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": operations}
+        told = [one["status"] for one in provider.send("POST", "/Bulk", body).get_json()["Operations"]]
+        assert (told[0], told[-1]) == ("200", "413")
