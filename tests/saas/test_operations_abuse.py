@@ -192,7 +192,7 @@ class TestStates:
             ("/api/v1/policy", "PATCH", [{"shortest_password": 10 + number} for number in range(6)]),
             ("/api/v1/workspace", "PATCH", [{"name": f"Acme {number}"} for number in range(6)]),
             ("/api/v1/origins", "PUT", [{"origins": [f"https://a{number}.example"]} for number in range(6)]),
-            ("/api/v1/audit/retention", "PUT", [{"days": 400 + number} for number in range(6)]),
+            ("/api/v1/audit/retention", "PUT", [{"days": 500 + number} for number in range(6)]),
             ("/api/v1/roles/default", "PUT", [{"role_id": name} for name in ("admin", "viewer") * 3]),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
