@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import Blueprint, current_app, jsonify, render_template
 from flask.typing import ResponseReturnValue
+from flask_babel import force_locale
 
 from auth.permissions import public
 from saas import openapi
@@ -16,7 +17,8 @@ def description() -> dict[str, Any]:
     """The OpenAPI document of the application; made once."""
     kept = current_app.extensions
     if "openapi" not in kept:
-        kept["openapi"] = openapi.describe(current_app._get_current_object())  # type: ignore[attr-defined]  # a proxy
+        with force_locale("en"):  # kept for everybody, it must not be in the language of whoever asks first
+            kept["openapi"] = openapi.describe(current_app._get_current_object())  # type: ignore[attr-defined]  # a proxy
     told: dict[str, Any] = kept["openapi"]
     return told
 

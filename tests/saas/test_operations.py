@@ -157,6 +157,12 @@ class TestReference:
         assert told.status_code == 200
         assert told.json["openapi"].startswith("3.1")
 
+    def test_it_is_the_same_whoever_asks_first(self, app: Flask, visitor: Visitor) -> None:
+        app.extensions.pop("openapi", None)
+        told = visitor.get("/api/openapi.json", headers={"Accept-Language": "es"}).json
+        scopes = told["components"]["securitySchemes"]["oauth2"]["flows"]["clientCredentials"]["scopes"]
+        assert scopes["project:read"] == "See projects and their updates."
+
     def test_the_page_names_every_operation_and_its_permission(self, visitor: Visitor) -> None:
         page = visitor.get("/api/docs").text
         told = visitor.get("/api/openapi.json").json
