@@ -83,6 +83,8 @@ def _values(kind: str, target: Target | None, details: Mapping[str, Any], actor:
         raise KeyError(kind)
     by = party_of(actor) if actor is not None else _caller()
     to = party_of(target) if target is not None else Party("")
+    if (token_id := _token_of(by)) is not None:
+        by, details = by._replace(kind="token"), {**details, "token": str(token_id)}
     values = {
         "id": uuid7.uuid7(),
         "tenant_id": g.db.tenant_id,
@@ -200,6 +202,15 @@ def _caller() -> Party:
     if identity is not None and identity.is_authenticated:
         return _user_party(identity.user_id, identity.email, identity.name)
     return NOBODY
+
+
+def _token_of(by: Party) -> uuid.UUID | None:
+    """The token by which that person calls in this request; None of a login session, and of anybody else."""
+    identity = g.get("identity") if has_request_context() and by.kind == "user" else None
+    if identity is None or identity.user_id != by.id or getattr(identity, "token", None) is None:
+        return None
+    found: uuid.UUID = identity.token.id
+    return found
 
 
 def _user_party(user_id: uuid.UUID | None, email: str, name: str) -> Party:

@@ -22,7 +22,8 @@ class AuditEvent(TenantScoped, Base):
     kind: Mapped[str] = mapped_column(String(60))
     """One of `auth.audit.KINDS`."""
     actor_kind: Mapped[str] = mapped_column(String(20))
-    """user, nobody (not signed in), provider (a sync, or its own message), operator or system."""
+    """user, token (a person's own, or an app's for them: `details` has which), service, nobody (not signed in),
+    provider (a sync, or its own message), operator or system."""
     actor_id: Mapped[uuid.UUID | None]
     actor: Mapped[str] = mapped_column(String(320), default="")
     target_kind: Mapped[str] = mapped_column(String(20), default="")

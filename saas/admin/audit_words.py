@@ -45,6 +45,7 @@ NAMES: Mapping[str, LazyString] = {
     "source": lazy_gettext("Source"),
     "step": lazy_gettext("Step"),
     "subject": lazy_gettext("Known there as"),
+    "token": lazy_gettext("Token"),
     "tokens": lazy_gettext("Tokens"),
     "until": lazy_gettext("Until"),
 }
@@ -56,6 +57,7 @@ ACTORS: Mapping[str, LazyString] = {
     "provider": lazy_gettext("Source"),
     "service": lazy_gettext("Service account"),
     "system": lazy_gettext("The system"),
+    "token": lazy_gettext("Member, by a token"),
     "user": lazy_gettext("Member"),
 }
 """Kinds of actors."""

@@ -17,6 +17,7 @@ from auth.audit_verification import verify
 from auth.errors import InvalidProvider
 from auth.providers import configs
 from auth.providers.base import ExternalIdentity
+from auth.token_models import ApiToken
 from tests.auth.helpers import (
     NEW_PASSWORD,
     add_passkey,
@@ -31,6 +32,7 @@ from tests.auth.helpers import (
     use_passkey,
 )
 from tests.factories import PASSWORD, Workspace
+from tests.program import personal_token, signed_in_program
 from tests.visitor import Visitor, sign_in
 
 OIDC = {"issuer": "https://id.example", "client_id": "saas"}
@@ -354,3 +356,23 @@ def test_nothing_secret_is_in_any_event(app: Flask, acme: Workspace, visitor: Vi
         hashes = [row_of(person).password for person in acme.people.values()]
     assert len(rows) > 8
     assert not [secret for secret in (*secrets, *hashes) if secret and secret in told]
+
+
+def test_what_is_done_by_a_token_is_told_apart_from_what_its_owner_does(app: Flask, acme: Workspace) -> None:
+    owner = acme.people["owner"]
+    personal, first_party = personal_token(app, acme, "owner"), signed_in_program(app, acme, "owner")
+    for number, program in enumerate((personal, first_party)):
+        assert program.post("/api/v1/groups", {"name": f"Shift {number}"}).status_code == 201
+    by_token, in_person = events(app, acme, "group created")
+    with inside(app, acme) as session:
+        token = session.scalars(select(ApiToken)).one()
+    assert (by_token.actor_kind, by_token.actor_id, by_token.actor) == ("token", owner.id, owner.email)
+    assert by_token.details["token"] == str(token.id)
+    assert (in_person.actor_kind, "token" in in_person.details) == ("user", False)
+
+
+def test_what_a_token_is_refused_is_told_of_the_token(app: Flask, acme: Workspace) -> None:
+    weak = personal_token(app, acme, "owner", only={"project:read"})
+    assert weak.get("/api/v1/members").status_code == 403
+    (denied,) = events(app, acme, "access denied")
+    assert (denied.actor_kind, denied.actor_id) == ("token", acme.people["owner"].id)
