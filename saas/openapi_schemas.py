@@ -23,6 +23,7 @@ class Schemas:
                 if model is not None:
                     wanted[id(model), "serialization"] = model
         inputs = [(key, key[1], TypeAdapter(model)) for key, model in wanted.items()]
+        # Its keys may be anything that can be hashed, and the modes are texts of ours; the hints know literals only.
         made, shared = TypeAdapter.json_schemas(inputs, ref_template=f"{LOCATION}{{model}}")  # type: ignore[arg-type]
         self._made = {key: schema for (key, _mode), schema in made.items()}
         self.definitions: dict[str, Any] = shared.get("$defs", {})

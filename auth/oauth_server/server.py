@@ -44,7 +44,7 @@ class Asked(FlaskOAuth2Request):
     def __init__(self, request: Request, *, form: bool) -> None:
         # Whether the way here is encrypted is settled by SAAS_SCHEME; Authlib would judge by what a proxy has left.
         address = f"https://{request.host}{request.path}"
-        OAuth2Request.__init__(self, request.method, address, headers=request.headers)  # type: ignore[call-overload]
+        OAuth2Request.__init__(self, request.method, address, headers=request.headers)  # type: ignore[call-overload]  # a hint too narrow
         self._request = request
         self.payload = Payload(request, form=form)
 
@@ -81,7 +81,7 @@ class Server(AuthorizationServer):
 
     def examine(self, person: Identity | None) -> Code:
         """What an app asks that person for. Raises OAuth2Error."""
-        return cast("Code", self.get_consent_grant(end_user=person))  # type: ignore[no-untyped-call]
+        return cast("Code", self.get_consent_grant(end_user=person))  # type: ignore[no-untyped-call]  # no hints
 
     def see_off(self, grant: Code, person: Identity | None) -> Response:
         """Send the browser back with a code, or with a refusal from nobody."""
@@ -97,7 +97,7 @@ class Server(AuthorizationServer):
         return cast("ResponseReturnValue", given)
 
     def _create_endpoint_response(self, endpoint: str) -> Any:
-        return self.create_endpoint_response(endpoint)  # type: ignore[no-untyped-call]
+        return self.create_endpoint_response(endpoint)  # type: ignore[no-untyped-call]  # Authlib's has no hints
 
     def _name_issuer(self, response: Any) -> Response:
         # 303: whatever the browser has sent here, a form above all, is not sent there again (RFC 9700, section 4.12).

@@ -14,7 +14,7 @@ from auth.permissions import AccessPermission, requires
 from saas.admin.roles_api import Permissions
 from saas.api import InvalidFields
 from saas.operations import Answerable, operation
-from saas.shapes import Answer, CountedPage, Given, Paging, bad_cursor, first_page
+from saas.shapes import Answer, CountedPage, Given, Paging, first_page
 
 TAG = "Apps and service accounts"
 
@@ -76,7 +76,7 @@ class RegisteredApp(AppJson):
 @operation("List apps", query=Paging, returns=CountedPage[AppJson], tag=TAG)
 def list_apps(query: Paging) -> Answerable:
     """A page of the apps, oldest first, and how many there are."""
-    rows = client_lists.list_apps_after(place_in(query), limit=query.limit + 1)
+    rows = client_lists.list_apps_after(query.after_id(), limit=query.limit + 1)
     shown, more = first_page(rows, query.limit, lambda row: [str(row.id)])
     return {"items": shown, "next_cursor": more, "total": client_lists.count_apps()}
 
@@ -153,17 +153,6 @@ def with_secret(client: OAuthClient, secret: str) -> dict[str, Any]:
     g.db.flush()
     names = (name for name in RegisteredApp.model_fields if name != "client_secret")
     return {name: getattr(client, name) for name in names} | {"client_secret": secret or None}
-
-
-def place_in(query: Paging) -> uuid.UUID | None:
-    """The id in the cursor. Raises InvalidFields for what is none."""
-    position = query.position(1)
-    if position is None:
-        return None
-    try:
-        return uuid.UUID(position[0])
-    except ValueError:
-        raise bad_cursor() from None
 
 
 def invalid_client(error: InvalidClient | UnknownPermission) -> InvalidFields:

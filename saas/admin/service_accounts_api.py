@@ -12,7 +12,7 @@ from auth.client_models import OAuthClient
 from auth.errors import InvalidClient, UnknownRole
 from auth.models import User
 from auth.permissions import AccessPermission, requires
-from saas.admin.clients_api import TAG, Keys, Name, Proof, invalid_client, place_in
+from saas.admin.clients_api import TAG, Keys, Name, Proof, invalid_client
 from saas.api import InvalidFields
 from saas.operations import Answerable, operation
 from saas.shapes import Answer, CountedPage, Given, Page, Paging, first_page
@@ -81,7 +81,7 @@ class NewCredentialJson(CredentialJson):
 @operation("List service accounts", query=Paging, returns=CountedPage[AccountJson], tag=TAG)
 def list_accounts(query: Paging) -> Answerable:
     """A page of the service accounts, oldest first, and how many there are."""
-    rows = service_accounts.list_accounts_after(place_in(query), limit=query.limit + 1)
+    rows = service_accounts.list_accounts_after(query.after_id(), limit=query.limit + 1)
     shown, more = first_page(rows, query.limit, lambda row: [str(row.id)])
     held = service_accounts.roles_of([row.id for row in shown])
     items = [_as_json(row, [role.name for role in held[row.id]]) for row in shown]
