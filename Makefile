@@ -3,8 +3,9 @@
 
 BIN := .venv/bin
 PORT ?= 8000
-# loadscope keeps a module's tests in one worker, so that its servers and fixtures are set up once.
-PYTEST_ARGS ?= -n 2 --dist loadscope
+# Three, on two cores: they wait for servers and browsers a good part of the time. loadscope keeps a module's tests in
+# one worker, so that its servers and fixtures are set up once.
+PYTEST_ARGS ?= -n 3 --dist loadscope
 # Tests take more than twice as long while branches are counted: `check` does, `test` need not.
 COVERAGE ?=
 export PORT
