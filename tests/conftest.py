@@ -115,11 +115,12 @@ def database(request: pytest.FixtureRequest) -> Database:
 
 
 @pytest.fixture(scope="session")
-def app(database: Database) -> Iterator[Flask]:
+def app(database: Database, request: pytest.FixtureRequest) -> Flask:
     """The application, on each kind of database in turn."""
-    app = create_app(database.settings())
-    yield app
-    app.extensions["tenants"].engines.dispose()
+    # Made once a worker: this fixture is torn down whenever the kind changes, which is twice in every module, and a new
+    # application compiles its templates and statements again.
+    found: Flask = request.getfixturevalue("postgres_app" if database.kind == "postgresql" else "lone_app")
+    return found
 
 
 @pytest.fixture(scope="session")
