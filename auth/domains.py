@@ -32,10 +32,13 @@ from auth.providers.models import MailDomain
 from auth.providers.registry import list_configs
 from config.settings import socket_address
 from tenants.db import now
+from tenants.keysets import Orders
 
 MOST_DOMAINS = 50
 """Of one tenant."""
 RECHECK_AFTER = timedelta(hours=1)
+ORDERS = Orders(MailDomain.id, created=(), name=(MailDomain.domain,))
+"""Orders of the list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +55,10 @@ class Checked:
         return self.row.state != self.before and self.row.state in (WARNING, LAPSED)
 
 
-def list_domains() -> Sequence[MailDomain]:
-    """The bound tenant's domains, by name."""
-    found: Sequence[MailDomain] = g.db.scalars(select(MailDomain).order_by(MailDomain.domain)).all()
+def list_domains(*, state: str = "", sort: str = "name") -> Sequence[MailDomain]:
+    """The bound tenant's domains, those of a state or all, in one of the orders of ORDERS."""
+    wanted = select(MailDomain).where(*([MailDomain.state == state] if state else []))
+    found: Sequence[MailDomain] = g.db.scalars(ORDERS[sort].page(wanted)).all()
     return found
 
 

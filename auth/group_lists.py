@@ -7,11 +7,17 @@ from datetime import datetime
 from typing import Any
 
 from flask import g
-from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 
 from auth.models import Grant, Group, Membership, Role, User
 from auth.role_holders import label_of
 from tenants.db import now
+from tenants.keysets import Orders, Place
+
+ORDERS = Orders(Group.id, created=(), name=(Group.name,))
+"""Orders of the groups."""
+MEMBER_ORDERS = Orders(User.id, created=(), name=(User.name,), email=(User.email,))
+"""Orders of those who are in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +45,28 @@ class Listed:
         return self.group.external_key is not None and not self.members
 
 
-def count_groups(*, search: str = "", origin: str = "") -> int:
-    """How many groups there are: of a name, of an origin."""
-    return g.db.scalar(select(func.count(Group.id)).where(*_conditions(search, origin))) or 0
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which groups are wanted; what is empty does not matter."""
+
+    search: str = ""
+    """Part of the name, or of what the group is called at its source."""
+    origin: str = ""
+    role: uuid.UUID | None = None
+    """Id of a role that they give."""
+
+
+def count_groups(wanted: Filter = Filter()) -> int:
+    """How many groups are wanted."""
+    return g.db.scalar(select(func.count(Group.id)).where(*_conditions(wanted))) or 0
 
 
 def list_groups(
-    *, search: str = "", origin: str = "", descending: bool = False, limit: int = 50, offset: int = 0
+    wanted: Filter = Filter(), *, sort: str = "name", limit: int = 50, offset: int = 0, after: Place | None = None
 ) -> list[Listed]:
-    """A page of the groups, by name."""
-    order = (Group.name.desc(), Group.id.desc()) if descending else (Group.name, Group.id)
-    wanted = select(Group).where(*_conditions(search, origin)).order_by(*order).limit(limit).offset(offset)
-    return _listed(g.db.scalars(wanted).all())
-
-
-def list_after(place: uuid.UUID | None, *, limit: int) -> list[Listed]:
-    """The groups after that one, oldest first."""
-    wanted = select(Group).order_by(Group.id).limit(limit)
-    if place is not None:
-        wanted = wanted.where(Group.id > place)
-    return _listed(g.db.scalars(wanted).all())
+    """A page of the groups that are wanted, in one of the orders of ORDERS, behind that place."""
+    statement = select(Group).where(*_conditions(wanted))
+    return _listed(g.db.scalars(ORDERS[sort].page(statement, limit=limit, offset=offset, after=after)).all())
 
 
 def list_one(group: Group) -> Listed:
@@ -66,35 +74,47 @@ def list_one(group: Group) -> Listed:
     return _listed([group])[0]
 
 
-def list_members(group: Group, *, limit: int = 50, offset: int = 0) -> Sequence[User]:
-    """Who is in a group, by name."""
-    found: Sequence[User] = g.db.scalars(_members(group).order_by(User.name, User.id).limit(limit).offset(offset)).all()
+def list_members(
+    group: Group, *, search: str = "", sort: str = "name", limit: int = 50, offset: int = 0, after: Place | None = None
+) -> Sequence[User]:
+    """Who is in a group, in one of the orders of MEMBER_ORDERS, behind that place."""
+    statement = MEMBER_ORDERS[sort].page(_members(group, search), limit=limit, offset=offset, after=after)
+    found: Sequence[User] = g.db.scalars(statement).all()
     return found
 
 
-def list_members_after(group: Group, place: uuid.UUID | None, *, limit: int) -> Sequence[User]:
-    """Who is in a group, after that user, in the order in which the accounts were made."""
-    wanted = _members(group).order_by(User.id).limit(limit)
-    if place is not None:
-        wanted = wanted.where(User.id > place)
-    found: Sequence[User] = g.db.scalars(wanted).all()
+def find_member(group: Group, user_id: uuid.UUID) -> User | None:
+    """The user of that id, if in the group."""
+    found: User | None = g.db.scalar(_members(group, "").where(User.id == user_id))
     return found
 
 
-def _members(group: Group) -> Select[Any]:
-    return (
+def count_members(group: Group, *, search: str = "") -> int:
+    """How many of them there are."""
+    return g.db.scalar(select(func.count()).select_from(_members(group, search).subquery())) or 0
+
+
+def _members(group: Group, search: str) -> Select[Any]:
+    found = (
         select(User)
         .join(Membership, and_(Membership.tenant_id == User.tenant_id, Membership.user_id == User.id))
         .where(Membership.group_id == group.id)
     )
+    if not search:
+        return found
+    return found.where(or_(User.name.icontains(search, autoescape=True), User.email.icontains(search, autoescape=True)))
 
 
-def _conditions(search: str, origin: str) -> list[ColumnElement[bool]]:
+def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
-    if search:
-        found.append(Group.name.icontains(search, autoescape=True))
-    if origin:
-        found.append(Group.origin == origin)
+    if wanted.search:
+        names = (Group.name, Group.external_key)
+        found.append(or_(*(name.icontains(wanted.search, autoescape=True) for name in names)))
+    if wanted.origin:
+        found.append(Group.origin == wanted.origin)
+    if wanted.role is not None:
+        giving = (Grant.role_id == wanted.role, or_(Grant.expires_at.is_(None), Grant.expires_at > now()))
+        found.append(Group.id.in_(select(Grant.group_id).where(Grant.group_id.is_not(None), *giving)))
     return found
 
 

@@ -16,9 +16,8 @@ from flask import g
 from flask_babel import format_timedelta
 from flask_babel import gettext as _
 from flask_security.utils import send_mail
-from sqlalchemy import Row, delete, func, select
+from sqlalchemy import ColumnElement, Row, delete, func, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import InstrumentedAttribute
 
 from auth import audit, default_role, guards, invitation_links, roles, throttle, users
 from auth.errors import InvalidAddresses, NotAllowed, Throttled
@@ -27,6 +26,7 @@ from auth.mail import LONGEST_ADDRESS
 from auth.models import Invitation, Role, User
 from auth.role_holders import label_of
 from tenants.db import now
+from tenants.keysets import Orders, Place
 
 GOOD_FOR = timedelta(days=7)
 MOST_AT_ONCE = 100
@@ -35,16 +35,22 @@ MOST_MAILS = 300
 MOST_TO_ONE = 5
 """Invitations that are sent to one address within a window, whoever sends them."""
 
-SORTS: Mapping[str, tuple[InstrumentedAttribute[Any], bool]] = {
-    "-created": (Invitation.id, True),  # ids are in order of time (UUIDv7)
-    "-sent": (Invitation.sent_at, True),
-    "sent": (Invitation.sent_at, False),
-    "email": (Invitation.email, False),
-    "-email": (Invitation.email, True),
-    "expires": (Invitation.expires_at, False),
-    "-expires": (Invitation.expires_at, True),
-}
-"""Orders of the list: the sorted column, and whether it descends. The id breaks ties."""
+ORDERS = Orders(
+    Invitation.id, created=(), sent=(Invitation.sent_at,), email=(Invitation.email,), expires=(Invitation.expires_at,)
+)
+"""Orders of the list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which invitations are wanted; what is empty does not matter."""
+
+    search: str = ""
+    """Part of the address."""
+    state: str = ""
+    """open, or expired."""
+    role: uuid.UUID | None = None
+    """Id of the role that they offer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +62,18 @@ class Page:
 
 
 def list_pending(
-    *, search: str = "", sort: str = "-sent", limit: int = 50, offset: int = 0, after: uuid.UUID | None = None
+    wanted: Filter = Filter(), *, sort: str = "-sent", limit: int = 50, offset: int = 0, after: Place | None = None
 ) -> Page:
-    """Invitations that nobody has accepted, also expired ones; `after` is the id before, if sorted by -created."""
-    column, descends = SORTS[sort]
-    wanted = (
+    """Invitations that nobody has accepted, also expired ones, in one of the orders of ORDERS, behind that place."""
+    conditions = _conditions(wanted)
+    statement = (
         select(Invitation, Role, User.name)
         .join(Role, (Role.tenant_id == Invitation.tenant_id) & (Role.id == Invitation.role_id))
         .outerjoin(User, (User.tenant_id == Invitation.tenant_id) & (User.id == Invitation.invited_by))
+        .where(*conditions)
     )
-    total = select(func.count(Invitation.id))
-    if search:
-        matches = Invitation.email.icontains(search, autoescape=True)
-        wanted, total = wanted.where(matches), total.where(matches)
-    if after is not None:
-        wanted = wanted.where(Invitation.id < after)
-    rows = g.db.execute(
-        wanted.order_by(column.desc() if descends else column, Invitation.id.desc()).limit(limit).offset(offset)
-    ).all()
-    return Page(rows, g.db.scalar(total))
+    rows = g.db.execute(ORDERS[sort].page(statement, limit=limit, offset=offset, after=after)).all()
+    return Page(rows, g.db.scalar(select(func.count(Invitation.id)).where(*conditions)))
 
 
 def count_pending() -> int:
@@ -154,6 +153,18 @@ def revoke(invitation: Invitation, *, actor: Identity | None) -> bool:
         return False
     audit.record("invitation revoked", _party(invitation), details={"role": role}, actor=actor)
     return True
+
+
+def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if wanted.search:
+        found.append(Invitation.email.icontains(wanted.search, autoescape=True))
+    if wanted.state:
+        is_open = Invitation.expires_at > now()
+        found.append(is_open if wanted.state == "open" else ~is_open)
+    if wanted.role is not None:
+        found.append(Invitation.role_id == wanted.role)
+    return found
 
 
 def _check_may_change(invitation: Invitation, actor: Identity | None) -> None:

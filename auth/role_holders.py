@@ -7,15 +7,28 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from flask import g
-from sqlalchemy import ColumnExpressionArgument, Row, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, ColumnExpressionArgument, Row, and_, case, func, or_, select
 from sqlalchemy.orm import aliased
 
 from auth.guards import catalogue
 from auth.models import Grant, Group, Invitation, Role, User
 from auth.permissions import BuiltinRole
 from tenants.db import now
+from tenants.keysets import Key, Orders, Place
 
+_KIND = Key(case((Role.builtin, "built-in"), else_="custom"), lambda role: "built-in" if role.builtin else "custom")
+ORDERS = Orders(Role.id, kind=(_KIND, Role.name), name=(Role.name,), created=())
+"""Orders of the roles; kind: built-in ones first, then by name."""
 SOON = timedelta(days=14)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which roles are wanted; what is empty does not matter."""
+
+    search: str = ""
+    """Part of the name or the description, as they are stored: those of built-in roles are not translated."""
+    builtin: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +77,15 @@ def object_type_of(role: Role) -> str:
     return known.object_type if known is not None else ""
 
 
-def count_roles() -> int:
-    """How many roles the tenant has."""
-    return g.db.scalar(select(func.count(Role.id))) or 0
+def count_roles(wanted: Filter = Filter()) -> int:
+    """How many roles are wanted."""
+    return g.db.scalar(select(func.count(Role.id)).where(*_conditions(wanted))) or 0
 
 
-def list_counted(*, limit: int = 50, offset: int = 0, after: tuple[bool, str] | None = None) -> list[Counted]:
-    """Roles with their counts, built-in ones first, then by name; `after` says that of the role before."""
+def list_counted(
+    wanted: Filter = Filter(), *, sort: str = "kind", limit: int = 50, offset: int = 0, after: Place | None = None
+) -> list[Counted]:
+    """The roles that are wanted with their counts, in one of the orders of ORDERS, behind that place."""
     counted = (
         select(
             Grant.role_id,
@@ -82,18 +97,13 @@ def list_counted(*, limit: int = 50, offset: int = 0, after: tuple[bool, str] | 
         .group_by(Grant.role_id)
         .subquery()
     )
-    wanted = (
+    found = (
         select(Role, counted.c.members, counted.c.groups, counted.c.ending)
         .outerjoin(counted, counted.c.role_id == Role.id)
-        .order_by(Role.builtin.desc(), Role.name)
-        .limit(limit)
-        .offset(offset)
+        .where(*_conditions(wanted))
     )
-    if after is not None:
-        builtin, name = after
-        later = and_(Role.builtin.is_(builtin), Role.name > name)
-        wanted = wanted.where(or_(later, Role.builtin.is_(False)) if builtin else later)
-    return [Counted(row[0], row[1] or 0, row[2] or 0, row[3] or 0) for row in g.db.execute(wanted)]
+    rows = g.db.execute(ORDERS[sort].page(found, limit=limit, offset=offset, after=after))
+    return [Counted(row[0], row[1] or 0, row[2] or 0, row[3] or 0) for row in rows]
 
 
 def count_of(role: Role) -> Counted:
@@ -180,6 +190,16 @@ def _as_row(grant: Grant, user: User | None, group: Group | None, given_by: str 
 
 def _definition(role: Role) -> BuiltinRole | None:
     return catalogue().roles.get(role.name) if role.builtin else None
+
+
+def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if wanted.search:
+        texts = (Role.name, Role.description)
+        found.append(or_(*(text.icontains(wanted.search, autoescape=True) for text in texts)))
+    if wanted.builtin is not None:
+        found.append(Role.builtin.is_(wanted.builtin))
+    return found
 
 
 def _counts() -> ColumnExpressionArgument[bool]:

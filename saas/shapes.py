@@ -7,10 +7,13 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from saas.api import InvalidFields, read_cursor, write_cursor
+from tenants.keysets import Order, Place
 
 T = TypeVar("T")
 
 LARGEST_PAGE = 100
+Search = Annotated[str, Field(max_length=200)]
+"""Part of a text that is looked for, in capitals or not."""
 
 
 class Given(BaseModel):
@@ -48,6 +51,14 @@ class Paging(Given):
         """The place that the cursor names, None for the first page. Raises InvalidFields for what is none of ours."""
         return read_cursor(length, self.cursor)
 
+    def place(self, order: Order) -> Place | None:
+        """The place in a list of that order that the cursor names, None for the first page. Raises InvalidFields."""
+        position = self.position(order.parts)
+        try:
+            return order.read(position) if position is not None else None
+        except ValueError:
+            raise bad_cursor() from None
+
     def after_id(self) -> uuid.UUID | None:
         """The id that the cursor names, of a list in the order of ids. Raises InvalidFields."""
         position = self.position(1)
@@ -76,6 +87,9 @@ def first_page(rows: Sequence[T], limit: int, place: Callable[[T], Sequence[str]
 
 class Page(Answer, Generic[T]):
     """A part of a list; `next_cursor` is null on its last page."""
+
+    # Docstrings of fields are looked for anew for each `Page[...]`, through every frame of the import: half a second.
+    model_config = ConfigDict(use_attribute_docstrings=False)
 
     items: list[T]
     next_cursor: str | None

@@ -33,11 +33,14 @@ from werkzeug.routing import Rule, UUIDConverter
 from werkzeug.test import TestResponse
 
 from auth import api_tokens, clients, service_accounts
-from auth.models import User
-from auth.providers.models import ProviderConfig
+from auth.client_models import Consent
+from auth.models import Grant, Group, LoginSession, Membership, Role, User
+from auth.providers.models import ProviderConfig, ProvisioningToken
+from auth.scim.models import ScimResource
 from auth.token_models import ApiToken
 from saas import openapi
-from saas.projects.models import Project
+from saas.projects.models import Project, ProjectUpdate
+from saas.projects.permissions import EDITOR, OBJECT_TYPE
 from tenants.context import bind, bound, unbind
 from tenants.db import Base, TenantSession
 from tenants.errors import CrossTenantAccess, NoTenantBound, UnscopedStatement
@@ -72,6 +75,22 @@ class App:
     """Stands for the programs that are apps: some addresses are theirs only."""
 
 
+class Credential:
+    """Stands for the programs by which service accounts prove themselves."""
+
+
+class ProvisionedUser:
+    """Stands for what was provisioned and is a user."""
+
+
+class ProvisionedGroup:
+    """Stands for what was provisioned and is a group."""
+
+
+class MemberToken:
+    """Stands for personal tokens of others than the owner, who asks."""
+
+
 @dataclass(frozen=True)
 class Pair:
     """Two tenants with a row in every table: A's are attacked, from B."""
@@ -97,13 +116,40 @@ def pair(app: Flask) -> Pair:
     for workspace in (a, b):
         with app.app_context(), bound(workspace.tenant) as session:
             made.append({model: make_row(session, model, **GIVEN.get(model, {})).id for model in MODELS})
-            # People see none but their own.
-            owners = {"kind": api_tokens.PERSONAL, "permissions": [], "expires_at": None}
-            made[-1][ApiToken] = api_tokens.issue(workspace.people["owner"].id, **owners)[0].id
-            made[-1][ServiceAccount] = service_accounts.create_account("Robot", actor=None).id
-            back = ["https://app.example/"]
-            made[-1][App] = clients.add_app("App", redirects=back, permissions=[], actor=None)[0].id
+            add_programs(made[-1])
+            add_belongings(session, workspace.people["owner"].id, made[-1])
     return Pair(app, a, b, *made)
+
+
+def add_programs(made: dict[Model, uuid.UUID]) -> None:
+    """A service account with its credential, and an app."""
+    account, back = service_accounts.create_account("Robot", actor=None), ["https://app.example/"]
+    made[ServiceAccount] = account.id
+    made[Credential] = clients.add_credential(account, "Key", actor=None)[0].id
+    made[App] = clients.add_app("App", redirects=back, permissions=[], actor=None)[0].id
+
+
+def add_belongings(session: TenantSession, owner: uuid.UUID, made: dict[Model, uuid.UUID]) -> None:
+    """What belongs to another row of the same address, or to the owner, for people see none but their own."""
+
+    def add(model: Model, **given: Any) -> uuid.UUID:
+        found: uuid.UUID = make_row(session, model, **given).id
+        return found
+
+    personal = {"kind": api_tokens.PERSONAL, "permissions": [], "expires_at": None}
+    user, group, project, source = made[User], made[Group], made[Project], made[ProviderConfig]
+    made[ApiToken] = api_tokens.issue(owner, **personal)[0].id
+    made[MemberToken] = api_tokens.issue(user, **personal)[0].id
+    made[LoginSession] = add(LoginSession, user_id=owner)
+    made[Consent] = add(Consent, user_id=owner, client_id=made[App])
+    made[ProjectUpdate] = add(ProjectUpdate, project_id=project)
+    made[ProvisioningToken] = add(ProvisioningToken, provider_id=source)
+    made[ProvisionedUser] = add(ScimResource, kind="User", provider_id=source, user_id=user, group_id=None)
+    made[ProvisionedGroup] = add(ScimResource, kind="Group", provider_id=source, user_id=None, group_id=group)
+    add(Membership, user_id=user, group_id=group)
+    add(Grant, user_id=None, group_id=group, role_id=made[Role], object_type="", object_id=None)
+    editor = session.scalars(select(Role.id).where(Role.name == EDITOR.name)).one()
+    add(Grant, user_id=user, group_id=None, role_id=editor, object_type=OBJECT_TYPE, object_id=project)
 
 
 @pytest.fixture
@@ -582,7 +628,14 @@ def described(app: Flask, rule: Rule, method: str) -> dict[str, Any]:
     return {"json": body, "query_string": query}
 
 
-_STAND_INS: dict[str, Model] = {"account": ServiceAccount, "client": App}
+_STAND_INS: dict[str, Model] = {
+    "account": ServiceAccount,
+    "client": App,
+    "credential": Credential,
+    "provisioned_user": ProvisionedUser,
+    "provisioned_group": ProvisionedGroup,
+    "member_token": MemberToken,
+}
 
 
 def model_named(argument: str) -> Model:

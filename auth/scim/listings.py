@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flask import g
-from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from auth import journeys
 from auth.models import Grant, Group, Membership, Role, User
 from auth.providers.models import ProviderConfig
 from auth.scim.models import ScimResource
+from tenants.keysets import Orders, Place
 
 PREFIX = "/scim/v2"
 Rows = Select[*tuple[Any, ...]]
@@ -21,6 +23,22 @@ _PEOPLE: Rows = select(ScimResource, User).join(
 _TEAMS: Rows = select(ScimResource, Group).join(
     Group, and_(Group.tenant_id == ScimResource.tenant_id, Group.id == ScimResource.group_id)
 )
+
+
+ORDERS = Orders(ScimResource.id, created=(), name=(ScimResource.name_key,), modified=(ScimResource.modified_at,))
+"""Orders of both lists; a name is as SCIM compares it, in small letters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which users or groups are wanted; what is empty does not matter."""
+
+    search: str = ""
+    """Part of a name, of the source's own id, or of a user's address."""
+    active: bool | None = None
+    """Of users."""
+    mapped: bool | None = None
+    """Of groups: whether they give a role."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +63,54 @@ def count_of(config: ProviderConfig, kind: str) -> int:
 
 
 def people_of(
-    config: ProviderConfig, *, limit: int, offset: int = 0, after: uuid.UUID | None = None
+    config: ProviderConfig,
+    wanted: Filter = Filter(),
+    *,
+    sort: str = "created",
+    limit: int,
+    offset: int = 0,
+    after: Place | None = None,
 ) -> Sequence[tuple[ScimResource, User]]:
-    """Some of the users whom the source has provisioned, in that order, with their accounts."""
-    statement = _part(_PEOPLE.where(*_own(config, "User")), limit, offset, after)
+    """Some of the users whom the source has provisioned, in one of the orders of ORDERS, with their accounts."""
+    conditions = [*_own(config, "User"), *_matching(wanted, User.name, User.email)]
+    if wanted.active is not None:
+        conditions.append(User.active.is_(wanted.active))
+    statement = ORDERS[sort].page(_PEOPLE.where(*conditions), limit=limit, offset=offset, after=after)
     return [(row, user) for row, user in g.db.execute(statement)]
 
 
-def teams_of(config: ProviderConfig, *, limit: int, offset: int = 0, after: uuid.UUID | None = None) -> Sequence[Team]:
-    """Some of the groups that the source has provisioned, in that order."""
-    found = g.db.execute(_part(_TEAMS.where(*_own(config, "Group")), limit, offset, after)).all()
+def teams_of(
+    config: ProviderConfig,
+    wanted: Filter = Filter(),
+    *,
+    sort: str = "created",
+    limit: int,
+    offset: int = 0,
+    after: Place | None = None,
+) -> Sequence[Team]:
+    """Some of the groups that the source has provisioned, in one of the orders of ORDERS."""
+    conditions = [*_own(config, "Group"), *_matching(wanted, Group.name)]
+    if wanted.mapped is not None:
+        giving = select(Grant.group_id).where(Grant.group_id.is_not(None))
+        conditions.append(Group.id.in_(giving) if wanted.mapped else Group.id.not_in(giving))
+    statement = ORDERS[sort].page(_TEAMS.where(*conditions), limit=limit, offset=offset, after=after)
+    return _described(g.db.execute(statement).all())
+
+
+def person_of(config: ProviderConfig, resource_id: uuid.UUID) -> tuple[ScimResource, User] | None:
+    """The user of that id whom the source has provisioned."""
+    row = g.db.execute(_PEOPLE.where(*_own(config, "User"), ScimResource.id == resource_id)).first()
+    return (row[0], row[1]) if row is not None else None
+
+
+def team_of(config: ProviderConfig, resource_id: uuid.UUID) -> Team | None:
+    """The group of that id that the source has provisioned."""
+    found = _described(g.db.execute(_TEAMS.where(*_own(config, "Group"), ScimResource.id == resource_id)).all())
+    return found[0] if found else None
+
+
+def _described(found: Sequence[Any]) -> list[Team]:
+    """The groups with what stands beside them, in two statements."""
     ids = [group.id for _row, group in found]
     counted = select(Membership.group_id, func.count()).where(Membership.group_id.in_(ids))
     members = {row[0]: row[1] for row in g.db.execute(counted.group_by(Membership.group_id))}
@@ -70,9 +126,11 @@ def teams_of(config: ProviderConfig, *, limit: int, offset: int = 0, after: uuid
     return [Team(row, group, members.get(group.id, 0), roles.get(group.id, [])) for row, group in found]
 
 
-def _part(statement: Rows, limit: int, offset: int, after: uuid.UUID | None) -> Rows:
-    statement = statement.order_by(ScimResource.id).limit(limit).offset(offset)
-    return statement.where(ScimResource.id > after) if after is not None else statement
+def _matching(wanted: Filter, *names: InstrumentedAttribute[str]) -> list[ColumnElement[bool]]:
+    if not wanted.search:
+        return []
+    texts = (*names, ScimResource.name_key, ScimResource.external_id)
+    return [or_(*(text.icontains(wanted.search, autoescape=True) for text in texts))]
 
 
 def _own(config: ProviderConfig, kind: str) -> tuple[ColumnElement[bool], ...]:

@@ -11,6 +11,7 @@ from auth import audit, audit_retention
 from auth.audit_models import AuditEvent
 from auth.permissions import AccessPermission, requires
 from saas.admin import audit_filters
+from saas.lookup import found
 from saas.operations import Answerable, operation
 from saas.shapes import Answer, Given, Page, Paging, first_page
 
@@ -83,6 +84,15 @@ def list_events(query: AuditQuery) -> Answerable:
     rows = wanted.search(before=query.after_id(), limit=query.limit + 1)
     shown, more = first_page(rows, query.limit, lambda row: [str(row.id)])
     return {"items": [as_json(row) for row in shown], "next_cursor": more}
+
+
+@bp.get("/<uuid:event_id>")
+@requires(AccessPermission.AUDIT_READ)
+@operation("Show an event of the audit log", returns=EventJson, tag="Audit log")
+def show(event_id: uuid.UUID) -> Answerable:
+    """One event."""
+    event: AuditEvent | None = g.db.find(AuditEvent, event_id)
+    return as_json(found(event))
 
 
 class Retention(Given):

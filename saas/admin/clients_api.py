@@ -8,13 +8,14 @@ from flask import Blueprint, abort, g, url_for
 from pydantic import Field, StringConstraints
 
 from auth import client_lists, clients, redirect_uris
+from auth.client_lists import Filter
 from auth.client_models import OAuthClient
 from auth.errors import InvalidClient, UnknownPermission
 from auth.permissions import AccessPermission, requires
 from saas.admin.roles_api import Permissions
 from saas.api import InvalidFields
 from saas.operations import Answerable, operation
-from saas.shapes import Answer, CountedPage, Given, Paging, first_page
+from saas.shapes import Answer, CountedPage, Given, Paging, Search, first_page
 
 TAG = "Apps and service accounts"
 
@@ -27,6 +28,16 @@ _Redirects = Annotated[
 ]
 Keys = Annotated[dict[str, Any], Field(description="Public keys as a JSON Web Key Set (RFC 7517).")]
 Proof = Literal["client_secret_basic", "private_key_jwt"]
+
+
+class AppQuery(Paging):
+    """Which apps, and in which order."""
+
+    search: Search = ""
+    """Part of the name, or the client id."""
+    active: bool | None = None
+    sort: Literal["created", "-created", "name", "-name", "used", "-used"] = "created"
+    """used: one that was never used comes before those that were."""
 
 
 class NewApp(Given):
@@ -73,12 +84,13 @@ class RegisteredApp(AppJson):
 
 @bp.get("")
 @requires(AccessPermission.CLIENT_READ)
-@operation("List apps", query=Paging, returns=CountedPage[AppJson], tag=TAG)
-def list_apps(query: Paging) -> Answerable:
-    """A page of the apps, oldest first, and how many there are."""
-    rows = client_lists.list_apps_after(query.after_id(), limit=query.limit + 1)
-    shown, more = first_page(rows, query.limit, lambda row: [str(row.id)])
-    return {"items": shown, "next_cursor": more, "total": client_lists.count_apps()}
+@operation("List apps", query=AppQuery, returns=CountedPage[AppJson], tag=TAG)
+def list_apps(query: AppQuery) -> Answerable:
+    """A page of the apps, oldest first unless sorted, and how many there are."""
+    wanted, order = Filter(query.search, query.active), client_lists.ORDERS[query.sort]
+    rows = client_lists.list_apps(wanted, sort=query.sort, limit=query.limit + 1, after=query.place(order))
+    shown, more = first_page(rows, query.limit, order.write)
+    return {"items": shown, "next_cursor": more, "total": client_lists.count_apps(wanted)}
 
 
 @bp.post("")
@@ -102,7 +114,7 @@ def create(body: NewApp) -> Answerable:
 
 @bp.get("/<uuid:client_id>")
 @requires(AccessPermission.CLIENT_READ)
-@operation("Show an app", returns=AppJson, tag=TAG)
+@operation("Show an app", returns=AppJson, row=OAuthClient, tag=TAG)
 def show(client_id: uuid.UUID) -> Answerable:
     """An app."""
     return _get(client_id)

@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Literal
 
-from flask import Blueprint, g
+from flask import Blueprint, g, url_for
 from pydantic import StringConstraints
 
 from auth import domains
@@ -18,6 +18,13 @@ from saas.operations import Answerable, operation
 from saas.shapes import Answer, Given, Page
 
 bp = Blueprint("domains_api", __name__, url_prefix="/api/v1/domains")
+
+
+class DomainQuery(Given):
+    """Which domains, and in which order."""
+
+    state: Literal["pending", "proved", "warning", "lapsed"] | None = None
+    sort: Literal["name", "-name", "created", "-created"] = "name"
 
 
 class NewDomain(Given):
@@ -56,22 +63,23 @@ class CheckedDomain(DomainJson):
 
 @bp.get("")
 @requires(AccessPermission.PROVIDER_READ)
-@operation("List domains", returns=Page[DomainJson], tag="Domains")
-def list_domains() -> Answerable:
-    """The workspace's domains, by name, with the records that prove them; there are 50 at most."""
-    return {"items": [as_json(row) for row in domains.list_domains()], "next_cursor": None}
+@operation("List domains", query=DomainQuery, returns=Page[DomainJson], tag="Domains")
+def list_domains(query: DomainQuery) -> Answerable:
+    """The workspace's domains, by name unless sorted, with the records that prove them; there are 50 at most."""
+    rows = domains.list_domains(state=query.state or "", sort=query.sort)
+    return {"items": [as_json(row) for row in rows], "next_cursor": None}
 
 
 @bp.post("")
 @requires(AccessPermission.PROVIDER_MANAGE)
 @operation("Take up a domain", body=NewDomain, returns=DomainJson, status=201, tag="Domains")
 def create(body: NewDomain) -> Answerable:
-    """Take up a domain, pending until its record is found."""
+    """Take up a domain, pending until its record is found; `Location` is its address."""
     try:
         row = domains.add_domain(body.domain, actor=g.identity)
     except (InvalidDomain, DomainTaken) as error:
         raise InvalidFields([{"field": "domain", "message": str(error)}]) from None
-    return as_json(row), 201
+    return as_json(row), 201, {"Location": url_for("domains_api.show", domain_id=row.id)}
 
 
 @bp.get("/<uuid:domain_id>")

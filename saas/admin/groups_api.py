@@ -2,23 +2,44 @@
 
 import uuid
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from flask import Blueprint, abort, g, url_for
-from pydantic import AwareDatetime, StringConstraints
+from pydantic import AwareDatetime, Field, StringConstraints
 
 from auth import group_lists, local_groups, members, role_editor, roles, users
 from auth.errors import UnknownRole, UnknownUser, UnsuitableName
-from auth.group_lists import Listed
+from auth.group_lists import Filter, Listed
 from auth.groups import LONGEST_NAME
 from auth.models import Group
 from auth.permissions import AccessPermission, requires
 from saas.api import InvalidFields
+from saas.lookup import found
 from saas.operations import Answerable, operation
-from saas.shapes import Answer, CountedPage, Given, Page, Paging, first_page
+from saas.shapes import Answer, CountedPage, Given, Page, Paging, Search, first_page
 from tenants.db import now
 
 bp = Blueprint("groups_api", __name__, url_prefix="/api/v1/groups")
+
+
+class GroupQuery(Paging):
+    """Which groups, and in which order."""
+
+    search: Search = ""
+    """Part of the name, or of what the group is called at its source."""
+    origin: Annotated[str, Field(max_length=80)] = ""
+    """manual, or `provider:<id>`."""
+    role: uuid.UUID | None = None
+    """Id of a role that they give."""
+    sort: Literal["created", "-created", "name", "-name"] = "created"
+
+
+class GroupMemberQuery(Paging):
+    """Which of those who are in a group, and in which order."""
+
+    search: Search = ""
+    """Part of the name or the address."""
+    sort: Literal["created", "-created", "name", "-name", "email", "-email"] = "created"
 
 
 class GroupName(Given):
@@ -77,12 +98,13 @@ class GroupMember(Answer):
 
 @bp.get("")
 @requires(AccessPermission.ROLE_READ)
-@operation("List groups", query=Paging, returns=CountedPage[GroupJson], tag="Groups")
-def list_groups(query: Paging) -> Answerable:
-    """A page of the groups, oldest first, and how many there are."""
-    rows = group_lists.list_after(query.after_id(), limit=query.limit + 1)
-    shown, more = first_page(rows, query.limit, lambda row: [str(row.group.id)])
-    return {"items": [as_json(row) for row in shown], "next_cursor": more, "total": group_lists.count_groups()}
+@operation("List groups", query=GroupQuery, returns=CountedPage[GroupJson], tag="Groups")
+def list_groups(query: GroupQuery) -> Answerable:
+    """A page of the groups, oldest first unless sorted, and how many there are."""
+    wanted, order = Filter(query.search, query.origin, query.role), group_lists.ORDERS[query.sort]
+    rows = group_lists.list_groups(wanted, sort=query.sort, limit=query.limit + 1, after=query.place(order))
+    shown, more = first_page(rows, query.limit, lambda row: order.write(row.group))
+    return {"items": [as_json(row) for row in shown], "next_cursor": more, "total": group_lists.count_groups(wanted)}
 
 
 @bp.post("")
@@ -100,7 +122,7 @@ def create(body: GroupName) -> Answerable:
 
 @bp.get("/<uuid:group_id>")
 @requires(AccessPermission.ROLE_READ)
-@operation("Show a group", returns=GroupJson, tag="Groups")
+@operation("Show a group", returns=GroupJson, row=Group, tag="Groups")
 def show(group_id: uuid.UUID) -> Answerable:
     """A group with its roles."""
     return as_json(group_lists.list_one(_get(group_id)))
@@ -129,13 +151,16 @@ def delete(group_id: uuid.UUID) -> Answerable:
 
 @bp.get("/<uuid:group_id>/members")
 @requires(AccessPermission.ROLE_READ)
-@operation("List members of a group", query=Paging, returns=CountedPage[GroupMember], tag="Groups")
-def list_members(group_id: uuid.UUID, query: Paging) -> Answerable:
+@operation("List members of a group", query=GroupMemberQuery, returns=CountedPage[GroupMember], tag="Groups")
+def list_members(group_id: uuid.UUID, query: GroupMemberQuery) -> Answerable:
     """A page of those who are in a group, and how many they are."""
-    group = _get(group_id)
-    rows = group_lists.list_members_after(group, query.after_id(), limit=query.limit + 1)
-    shown, more = first_page(rows, query.limit, lambda row: [str(row.id)])
-    return {"items": shown, "next_cursor": more, "total": local_groups.count_members(group)}
+    group, order = _get(group_id), group_lists.MEMBER_ORDERS[query.sort]
+    rows = group_lists.list_members(
+        group, search=query.search, sort=query.sort, limit=query.limit + 1, after=query.place(order)
+    )
+    shown, more = first_page(rows, query.limit, order.write)
+    total = group_lists.count_members(group, search=query.search)
+    return {"items": shown, "next_cursor": more, "total": total}
 
 
 @bp.post("/<uuid:group_id>/members")
@@ -152,7 +177,16 @@ def add_member(group_id: uuid.UUID, body: NewGroupMember) -> Answerable:
     except UnknownUser:
         raise InvalidFields([{"field": "email", "message": "nobody in this workspace has this address"}]) from None
     added = local_groups.add_member(group, user, actor=g.identity)
-    return user, 201 if added else 200
+    location = url_for("groups_api.show_member", group_id=group.id, user_id=user.id)
+    return user, 201 if added else 200, {"Location": location}
+
+
+@bp.get("/<uuid:group_id>/members/<uuid:user_id>")
+@requires(AccessPermission.ROLE_READ)
+@operation("Show a member of a group", returns=GroupMember, tag="Groups")
+def show_member(group_id: uuid.UUID, user_id: uuid.UUID) -> Answerable:
+    """Somebody who is in a group."""
+    return found(group_lists.find_member(_get(group_id), user_id))
 
 
 @bp.delete("/<uuid:group_id>/members/<uuid:user_id>")
@@ -173,6 +207,15 @@ def list_roles(group_id: uuid.UUID) -> Answerable:
     return {"items": as_json(group_lists.list_one(_get(group_id))).roles, "next_cursor": None}
 
 
+@bp.get("/<uuid:group_id>/roles/<uuid:role_id>")
+@requires(AccessPermission.ROLE_READ)
+@operation("Show a role of a group", returns=GroupRole, tag="Groups")
+def show_role(group_id: uuid.UUID, role_id: uuid.UUID) -> Answerable:
+    """A role that a group gives."""
+    given = as_json(group_lists.list_one(_get(group_id))).roles
+    return found(next((role for role in given if role.id == role_id), None))
+
+
 @bp.post("/<uuid:group_id>/roles")
 @requires(AccessPermission.ROLE_MANAGE)
 @operation("Give a group a role", body=NewGroupRole, returns=GroupJson, status=201, tag="Groups")
@@ -186,7 +229,8 @@ def give_role(group_id: uuid.UUID, body: NewGroupRole) -> Answerable:
     except UnknownRole as error:
         raise InvalidFields([{"field": "role", "message": str(error)}]) from None
     local_groups.give_role(group, role, actor=g.identity, expires_at=body.ends_at)
-    return as_json(group_lists.list_one(group)), 201
+    location = url_for("groups_api.show_role", group_id=group.id, role_id=role.id)
+    return as_json(group_lists.list_one(group)), 201, {"Location": location}
 
 
 @bp.delete("/<uuid:group_id>/roles/<uuid:role_id>")

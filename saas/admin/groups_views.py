@@ -9,6 +9,7 @@ from flask_babel import lazy_gettext
 
 from auth import denials, group_lists, local_groups, members, role_editor, users
 from auth.errors import NotAllowed, UnknownUser, UnsuitableName
+from auth.group_lists import Filter
 from auth.models import Group
 from auth.permissions import AccessPermission, can, requires
 from saas import page_number
@@ -20,7 +21,6 @@ from saas.navigation import Entry
 bp = Blueprint("groups", __name__, url_prefix="/admin/groups", template_folder="templates")
 
 ENTRY = Entry("groups.list_groups", lazy_gettext("Groups"), "users", visible=lambda: can(AccessPermission.ROLE_READ))
-SORTS = ("name", "-name")
 
 
 @bp.get("/")
@@ -30,17 +30,17 @@ def list_groups() -> ResponseReturnValue:
     sort, page = request.args.get("sort", "name"), page_number.asked()
     search, origins = request.args.get("search", "").strip()[:200], origin_words.of_groups()
     origin = request.args.get("source", "")
-    if sort not in SORTS:
+    if sort not in group_lists.ORDERS:
         abort(404)
-    wanted = {"search": search, "origin": origin if origin in origins else ""}
+    wanted = Filter(search, origin if origin in origins else "")
     return render_template(
         "admin/groups.html",
-        rows=group_lists.list_groups(**wanted, descending=sort == "-name", limit=page.size, offset=page.offset),
-        total=group_lists.count_groups(**wanted),
+        rows=group_lists.list_groups(wanted, sort=sort, limit=page.size, offset=page.offset),
+        total=group_lists.count_groups(wanted),
         paging=page,
         sort=sort,
         search=search,
-        source=wanted["origin"],
+        source=wanted.origin,
         origins=origins,
     )
 

@@ -2,22 +2,35 @@
 
 import uuid
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
-from flask import Blueprint, abort, g
+from flask import Blueprint, abort, g, url_for
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from auth import invitations
 from auth.errors import InvalidAddresses, UnknownRole
+from auth.invitations import Filter
 from auth.models import Invitation, Role
 from auth.permissions import AccessPermission, requires
 from saas.api import InvalidFields
 from saas.operations import Answerable, operation
-from saas.shapes import Answer, CountedPage, Given, Paging, first_page
+from saas.shapes import Answer, CountedPage, Given, Paging, Search, first_page
 
 bp = Blueprint("invitations_api", __name__, url_prefix="/api/v1/invitations")
 
 _Text = Annotated[str, StringConstraints(max_length=400), Field(examples=["vera@example.com"])]
+
+
+class InvitationQuery(Paging):
+    """Which invitations, and in which order."""
+
+    search: Search = ""
+    """Part of the address."""
+    state: Literal["open", "expired"] | None = None
+    """Whether it can be accepted still."""
+    role: uuid.UUID | None = None
+    """Id of the role that they offer."""
+    sort: Literal["-created", "created", "sent", "-sent", "email", "-email", "expires", "-expires"] = "-created"
 
 
 class NewInvitations(Given):
@@ -50,11 +63,12 @@ class SentInvitations(Answer):
 
 @bp.get("")
 @requires(AccessPermission.MEMBER_MANAGE)
-@operation("List invitations", query=Paging, returns=CountedPage[InvitationJson], tag="Invitations")
-def list_invitations(query: Paging) -> Answerable:
-    """A page of the invitations that nobody has accepted, newest first, and how many there are."""
-    page = invitations.list_pending(sort="-created", limit=query.limit + 1, after=query.after_id())
-    shown, more = first_page(page.rows, query.limit, lambda found: [str(found[0].id)])
+@operation("List invitations", query=InvitationQuery, returns=CountedPage[InvitationJson], tag="Invitations")
+def list_invitations(query: InvitationQuery) -> Answerable:
+    """A page of the invitations that nobody has accepted, newest first unless sorted, and how many there are."""
+    wanted, order = Filter(query.search, query.state or "", query.role), invitations.ORDERS[query.sort]
+    page = invitations.list_pending(wanted, sort=query.sort, limit=query.limit + 1, after=query.place(order))
+    shown, more = first_page(page.rows, query.limit, lambda found: order.write(found[0]))
     return {"items": [as_json(row, role) for row, role, _ in shown], "next_cursor": more, "total": page.total}
 
 
@@ -62,14 +76,24 @@ def list_invitations(query: Paging) -> Answerable:
 @requires(AccessPermission.MEMBER_MANAGE)
 @operation("Invite people", body=NewInvitations, returns=SentInvitations, status=201, tag="Invitations")
 def create(body: NewInvitations) -> Answerable:
-    """Invite people, all or none."""
+    """Invite people, all or none; of one invitation, `Location` is the address."""
     try:
         made = invitations.invite(body.emails, body.role or "", actor=g.identity, ends_at=body.role_ends_at)
     except UnknownRole as error:
         raise InvalidFields([{"field": "role", "message": str(error)}]) from None
     except InvalidAddresses as error:
         raise _invalid(error) from None
-    return {"items": [as_json(row, row.role) for row in made]}, 201
+    place = {"Location": url_for("invitations_api.show", invitation_id=made[0].id)} if len(made) == 1 else {}
+    return {"items": [as_json(row, row.role) for row in made]}, 201, place
+
+
+@bp.get("/<uuid:invitation_id>")
+@requires(AccessPermission.MEMBER_MANAGE)
+@operation("Show an invitation", returns=InvitationJson, tag="Invitations")
+def show(invitation_id: uuid.UUID) -> Answerable:
+    """An invitation that nobody has accepted."""
+    invitation = _get(invitation_id)
+    return as_json(invitation, invitation.role)
 
 
 @bp.post("/<uuid:invitation_id>/resend")

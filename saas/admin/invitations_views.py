@@ -34,9 +34,9 @@ def list_invitations() -> ResponseReturnValue:
     """Search, sort and page through what waits for an answer."""
     sort, page = request.args.get("sort", "-sent"), page_number.asked()
     search = request.args.get("search", "").strip()[:200]
-    if sort not in invitations.SORTS:
+    if sort not in invitations.ORDERS:
         abort(404)
-    pending = invitations.list_pending(search=search, sort=sort, limit=page.size, offset=page.offset)
+    pending = invitations.list_pending(invitations.Filter(search), sort=sort, limit=page.size, offset=page.offset)
     return render_template(
         "admin/invitations.html",
         rows=[(row, label_of(role), inviter) for row, role, inviter in pending.rows],

@@ -103,13 +103,13 @@ def list_members(query: MemberQuery) -> Answerable:
     source = LOCAL if query.source == "here" else str(query.source)
     wanted = Filter(search=query.search, source=source, state=query.state or "", role=query.role, group=query.group)
     listed = members.after(wanted, _place(query), sort=query.sort, limit=query.limit + 1)
-    shown, more = first_page(listed, query.limit, lambda member: _as_text(member.place(query.sort)))
+    shown, more = first_page(listed, query.limit, lambda member: _as_text(query.sort, member.place(query.sort)))
     return {"items": [as_json(member) for member in shown], "next_cursor": more}
 
 
 @bp.get("/<uuid:user_id>")
 @requires(AccessPermission.MEMBER_MANAGE)
-@operation("Show a member", returns=MemberInFull, tag="Members")
+@operation("Show a member", returns=MemberInFull, row=User, tag="Members")
 def show(user_id: uuid.UUID) -> Answerable:
     """A member with all that reaches them."""
     return _in_full(get_member(user_id))
@@ -186,17 +186,19 @@ def as_json(member: Member) -> MemberJson:
     )
 
 
-def _as_text(place: Place) -> list[str]:
+def _as_text(sort: str, place: Place) -> list[str]:
     value, user_id = place
-    return [value.isoformat() if isinstance(value, datetime) else value or "", str(user_id)]
+    return [sort.removeprefix("-"), value.isoformat() if isinstance(value, datetime) else value or "", str(user_id)]
 
 
 def _place(query: MemberQuery) -> Place | None:
-    position = query.position(2)
+    position = query.position(3)
     if position is None:
         return None
-    value, user_id = position[0], read_id(position[1])
-    if query.sort.removeprefix("-") in ("name", "email"):
+    name, value, user_id = position[0], position[1], read_id(position[2])
+    if name != query.sort.removeprefix("-"):
+        raise bad_cursor()
+    if name in ("name", "email"):
         return value, user_id
     try:
         return datetime.fromisoformat(value).astimezone(UTC) if value else None, user_id

@@ -6,13 +6,14 @@ What is switched and mapped is in `provider_states_api.py`, what is rehearsed in
 import uuid
 from typing import Annotated, Any, Literal
 
-from flask import Blueprint, g
+from flask import Blueprint, g, url_for
 from pydantic import Field, StringConstraints
 
 from auth import descriptions, provider_changes
 from auth.errors import InvalidProvider
 from auth.permissions import AccessPermission, requires
 from auth.providers import configs
+from auth.providers.models import ProviderConfig
 from auth.providers.registry import list_configs
 from saas.admin.provider_answers import ProviderJson, ProviderList
 from saas.admin.provider_choices import find_source
@@ -79,7 +80,7 @@ def create(body: NewProvider) -> Answerable:
         config = configs.add_provider(name, kind, settings, actor=g.identity, **given)
     except InvalidProvider as error:
         raise as_fields(error) from None
-    return descriptions.as_dict(config), 201
+    return descriptions.as_dict(config), 201, {"Location": url_for("providers_api.show", config_id=config.id)}
 
 
 @bp.put("/order")
@@ -96,7 +97,7 @@ def order(body: ProviderOrder) -> Answerable:
 
 @bp.get("/<uuid:config_id>")
 @requires(AccessPermission.PROVIDER_READ)
-@operation("Show an identity provider", returns=ProviderJson, tag="Providers")
+@operation("Show an identity provider", returns=ProviderJson, row=ProviderConfig, tag="Providers")
 def show(config_id: uuid.UUID) -> Answerable:
     """One provider; without its secret."""
     return descriptions.as_dict(find_source(config_id))

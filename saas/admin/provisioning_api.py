@@ -2,21 +2,43 @@
 
 import uuid
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-from flask import Blueprint, abort, g
+from flask import Blueprint, abort, g, url_for
 from pydantic import AwareDatetime
 
 from auth.errors import InvalidProvider
+from auth.models import User
 from auth.permissions import AccessPermission, requires
 from auth.providers.models import ProvisioningToken
 from auth.scim import listings, tokens
+from auth.scim.models import ScimResource
 from saas.admin.provider_choices import find_source
 from saas.admin.providers_api import as_fields
+from saas.lookup import found
 from saas.operations import Answerable, operation
-from saas.shapes import Answer, Given, Page, Paging, first_page
+from saas.shapes import Answer, Given, Page, Paging, Search, first_page
 
 bp = Blueprint("provisioning_api", __name__, url_prefix="/api/v1/providers/<uuid:config_id>/provisioning")
+
+
+class ProvisionedUserQuery(Paging):
+    """Which provisioned users, and in which order."""
+
+    search: Search = ""
+    """Part of the name, the address, or an id of the provider's own."""
+    active: bool | None = None
+    sort: Literal["created", "-created", "name", "-name", "modified", "-modified"] = "created"
+
+
+class ProvisionedGroupQuery(Paging):
+    """Which provisioned groups, and in which order."""
+
+    search: Search = ""
+    """Part of the name, or an id of the provider's own."""
+    mapped: bool | None = None
+    """Whether they give a role."""
+    sort: Literal["created", "-created", "name", "-name", "modified", "-modified"] = "created"
 
 
 class NewProvisioningToken(Given):
@@ -124,7 +146,8 @@ def create_token(config_id: uuid.UUID, body: NewProvisioningToken) -> Answerable
         row, secret = tokens.issue(config, actor=g.identity, expires_at=body.expires_at)
     except InvalidProvider as error:
         raise as_fields(error, "expires_at") from None
-    return _as_dict(row) | {"token": secret}, 201
+    place = url_for("provisioning_api.show_token", config_id=config.id, provisioning_token_id=row.id)
+    return _as_dict(row) | {"token": secret}, 201, {"Location": place}
 
 
 @bp.delete("/tokens/<uuid:provisioning_token_id>")
@@ -136,50 +159,79 @@ def revoke_token(config_id: uuid.UUID, provisioning_token_id: uuid.UUID) -> Answ
         abort(404)
 
 
+@bp.get("/tokens/<uuid:provisioning_token_id>")
+@requires(AccessPermission.PROVIDER_READ)
+@operation("Show a provisioning token", returns=ProvisioningTokenJson, tag="Providers")
+def show_token(config_id: uuid.UUID, provisioning_token_id: uuid.UUID) -> Answerable:
+    """One provisioning token, without its secret."""
+    rows = tokens.list_of(find_source(config_id))  # ten at most
+    return _as_dict(found(next((row for row in rows if row.id == provisioning_token_id), None)))
+
+
 @bp.get("/users")
 @requires(AccessPermission.PROVIDER_READ)
-@operation("List provisioned users", query=Paging, returns=Page[ProvisionedUserJson], tag="Providers")
-def list_users(config_id: uuid.UUID, query: Paging) -> Answerable:
-    """The users whom the provider has provisioned, in that order."""
-    rows = listings.people_of(find_source(config_id), limit=query.limit + 1, after=query.after_id())
-    shown, more = first_page(rows, query.limit, lambda pair: [str(pair[0].id)])
-    items = [
-        {
-            "id": row.id,
-            "user_id": user.id,
-            "user_name": row.attributes.get("userName", ""),
-            "external_id": row.external_id,
-            "email": user.email,
-            "active": user.active,
-            "created_at": row.created_at,
-            "modified_at": row.modified_at,
-        }
-        for row, user in shown
-    ]
-    return {"items": items, "next_cursor": more}
+@operation("List provisioned users", query=ProvisionedUserQuery, returns=Page[ProvisionedUserJson], tag="Providers")
+def list_users(config_id: uuid.UUID, query: ProvisionedUserQuery) -> Answerable:
+    """The users whom the provider has provisioned, in that order unless sorted."""
+    config, order = find_source(config_id), listings.ORDERS[query.sort]
+    wanted = listings.Filter(query.search, active=query.active)
+    rows = listings.people_of(config, wanted, sort=query.sort, limit=query.limit + 1, after=query.place(order))
+    shown, more = first_page(rows, query.limit, lambda pair: order.write(pair[0]))
+    return {"items": [_as_user(row, user) for row, user in shown], "next_cursor": more}
+
+
+@bp.get("/users/<uuid:provisioned_user_id>")
+@requires(AccessPermission.PROVIDER_READ)
+@operation("Show a provisioned user", returns=ProvisionedUserJson, tag="Providers")
+def show_user(config_id: uuid.UUID, provisioned_user_id: uuid.UUID) -> Answerable:
+    """A user whom the provider has provisioned, by SCIM's id."""
+    return _as_user(*found(listings.person_of(find_source(config_id), provisioned_user_id)))
 
 
 @bp.get("/groups")
 @requires(AccessPermission.PROVIDER_READ)
-@operation("List provisioned groups", query=Paging, returns=Page[ProvisionedGroupJson], tag="Providers")
-def list_groups(config_id: uuid.UUID, query: Paging) -> Answerable:
-    """The groups that the provider has provisioned, in that order."""
-    rows = listings.teams_of(find_source(config_id), limit=query.limit + 1, after=query.after_id())
-    shown, more = first_page(rows, query.limit, lambda team: [str(team.row.id)])
-    items = [
-        {
-            "id": team.row.id,
-            "group_id": team.group.id,
-            "name": team.group.name,
-            "external_id": team.row.external_id,
-            "members": team.members,
-            "roles": team.roles,
-            "created_at": team.row.created_at,
-            "modified_at": team.row.modified_at,
-        }
-        for team in shown
-    ]
-    return {"items": items, "next_cursor": more}
+@operation("List provisioned groups", query=ProvisionedGroupQuery, returns=Page[ProvisionedGroupJson], tag="Providers")
+def list_groups(config_id: uuid.UUID, query: ProvisionedGroupQuery) -> Answerable:
+    """The groups that the provider has provisioned, in that order unless sorted."""
+    config, order = find_source(config_id), listings.ORDERS[query.sort]
+    wanted = listings.Filter(query.search, mapped=query.mapped)
+    rows = listings.teams_of(config, wanted, sort=query.sort, limit=query.limit + 1, after=query.place(order))
+    shown, more = first_page(rows, query.limit, lambda team: order.write(team.row))
+    return {"items": [_as_group(team) for team in shown], "next_cursor": more}
+
+
+@bp.get("/groups/<uuid:provisioned_group_id>")
+@requires(AccessPermission.PROVIDER_READ)
+@operation("Show a provisioned group", returns=ProvisionedGroupJson, tag="Providers")
+def show_group(config_id: uuid.UUID, provisioned_group_id: uuid.UUID) -> Answerable:
+    """A group that the provider has provisioned, by SCIM's id."""
+    return _as_group(found(listings.team_of(find_source(config_id), provisioned_group_id)))
+
+
+def _as_user(row: ScimResource, user: User) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "user_id": user.id,
+        "user_name": row.attributes.get("userName", ""),
+        "external_id": row.external_id,
+        "email": user.email,
+        "active": user.active,
+        "created_at": row.created_at,
+        "modified_at": row.modified_at,
+    }
+
+
+def _as_group(team: listings.Team) -> dict[str, Any]:
+    return {
+        "id": team.row.id,
+        "group_id": team.group.id,
+        "name": team.group.name,
+        "external_id": team.row.external_id,
+        "members": team.members,
+        "roles": team.roles,
+        "created_at": team.row.created_at,
+        "modified_at": team.row.modified_at,
+    }
 
 
 def _as_dict(row: ProvisioningToken) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """JSON of roles: the catalogue of permissions, and the roles with what they permit."""
 
 import uuid
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from flask import Blueprint, abort, g, url_for
 from pydantic import Field, StringConstraints
@@ -10,16 +10,26 @@ from auth import default_role, role_editor, role_holders, roles
 from auth.errors import UnknownPermission, UnknownRole, UnsuitableName
 from auth.models import Role
 from auth.permissions import AccessPermission, requires
-from auth.role_holders import Counted
+from auth.role_holders import Counted, Filter
 from saas.api import InvalidFields
 from saas.operations import Answerable, operation
-from saas.shapes import Answer, CountedPage, Given, Page, Paging, bad_cursor, first_page
+from saas.shapes import Answer, CountedPage, Given, Page, Paging, Search, first_page
 
 bp = Blueprint("roles_api", __name__, url_prefix="/api/v1")
 
 _Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=roles.LONGEST_NAME)]
 _Description = Annotated[str, StringConstraints(max_length=roles.LONGEST_DESCRIPTION)]
 Permissions = Annotated[list[Annotated[str, StringConstraints(max_length=80)]], Field(max_length=1000)]
+
+
+class RoleQuery(Paging):
+    """Which roles, and in which order."""
+
+    search: Search = ""
+    """Part of the name or the description."""
+    builtin: bool | None = None
+    sort: Literal["kind", "-kind", "name", "-name", "created", "-created"] = "kind"
+    """kind: built-in ones first, then by name."""
 
 
 class NewRole(Given):
@@ -107,18 +117,13 @@ def list_permissions() -> Answerable:
 
 @bp.get("/roles")
 @requires(AccessPermission.ROLE_READ)
-@operation("List roles", query=Paging, returns=CountedPage[RoleJson], tag="Roles")
-def list_roles(query: Paging) -> Answerable:
-    """A page of the roles, built-in ones first, and how many there are."""
-    after = query.position(2)
-    if after is not None and after[0] not in ("built-in", "custom"):
-        raise bad_cursor()
-    place = (after[0] == "built-in", after[1]) if after is not None else None
-    rows = role_holders.list_counted(limit=query.limit + 1, after=place)
-    shown, more = first_page(
-        rows, query.limit, lambda row: ["built-in" if row.role.builtin else "custom", row.role.name]
-    )
-    return {"items": [as_json(row) for row in shown], "next_cursor": more, "total": role_holders.count_roles()}
+@operation("List roles", query=RoleQuery, returns=CountedPage[RoleJson], tag="Roles")
+def list_roles(query: RoleQuery) -> Answerable:
+    """A page of the roles, built-in ones first unless sorted, and how many there are."""
+    wanted, order = Filter(query.search, query.builtin), role_holders.ORDERS[query.sort]
+    rows = role_holders.list_counted(wanted, sort=query.sort, limit=query.limit + 1, after=query.place(order))
+    shown, more = first_page(rows, query.limit, lambda row: order.write(row.role))
+    return {"items": [as_json(row) for row in shown], "next_cursor": more, "total": role_holders.count_roles(wanted)}
 
 
 @bp.post("/roles")
@@ -136,7 +141,7 @@ def create(body: NewRole) -> Answerable:
 
 @bp.get("/roles/<uuid:role_id>")
 @requires(AccessPermission.ROLE_READ)
-@operation("Show a role", returns=RoleJson, tag="Roles")
+@operation("Show a role", returns=RoleJson, row=Role, tag="Roles")
 def show(role_id: uuid.UUID) -> Answerable:
     """A role with what it permits."""
     return as_json(role_holders.count_of(get_role(role_id)))

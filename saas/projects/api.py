@@ -1,9 +1,8 @@
 """JSON of projects, their updates and their editors."""
 
 import uuid
-from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from flask import Blueprint, abort, g, url_for
 from pydantic import Field, StringConstraints
@@ -12,11 +11,12 @@ from auth.errors import UnknownUser
 from auth.models import User
 from auth.permissions import AccessPermission, requires
 from saas.api import InvalidFields
+from saas.lookup import found
 from saas.operations import Answerable, operation
-from saas.projects import orders, service
+from saas.projects import service
 from saas.projects.models import Project
 from saas.projects.permissions import OBJECT_TYPE, ProjectPermission
-from saas.shapes import Answer, Change, CountedPage, Given, Page, Paging, bad_cursor, first_page
+from saas.shapes import Answer, Change, CountedPage, Given, Page, Paging, Search, first_page
 
 bp = Blueprint("projects_api", __name__, url_prefix="/api/v1/projects")
 
@@ -55,12 +55,18 @@ class ProjectChange(Change):
 class ProjectQuery(Paging):
     """Which projects, and in which order."""
 
-    search: Annotated[str, Field(max_length=200)] = ""
+    search: Search = ""
     """Part of the name or the description."""
     status: Status | None = None
     """Without it, all but archived ones."""
     owner_id: uuid.UUID | None = None
     sort: Literal["-created", "created", "name", "-name", "-updated", "updated", "due", "-due"] = "-created"
+
+
+class UpdateQuery(Paging):
+    """In which order updates are listed."""
+
+    sort: Literal["-created", "created"] = "-created"
 
 
 class ProjectJson(Answer):
@@ -107,8 +113,9 @@ class EditorJson(Answer):
 def list_projects(query: ProjectQuery) -> Answerable:
     """A page of the projects that the caller may read, newest first unless sorted, and how many there are."""
     wanted = service.Filter(query.search, query.status or "", query.owner_id, service.readable())
-    page = service.list_projects(wanted, sort=query.sort, limit=query.limit + 1, after=_place(query))
-    shown, more = first_page(page.rows, query.limit, lambda row: orders.place_of(row, query.sort))
+    order = service.ORDERS[query.sort]
+    page = service.list_projects(wanted, sort=query.sort, limit=query.limit + 1, after=query.place(order))
+    shown, more = first_page(page.rows, query.limit, order.write)
     return {"items": shown, "next_cursor": more, "total": page.total}
 
 
@@ -126,7 +133,7 @@ def create(body: NewProject) -> Answerable:
 
 @bp.get("/<uuid:project_id>")
 @requires(ProjectPermission.READ, on=THIS_PROJECT)
-@operation("Show a project", returns=ProjectJson, tag="Projects")
+@operation("Show a project", returns=ProjectJson, row=Project, tag="Projects")
 def show(project_id: uuid.UUID) -> Answerable:
     """A project."""
     return _get(project_id)
@@ -155,12 +162,12 @@ def delete(project_id: uuid.UUID) -> Answerable:
 
 @bp.get("/<uuid:project_id>/updates")
 @requires(ProjectPermission.READ, on=THIS_PROJECT)
-@operation("List updates of a project", query=Paging, returns=CountedPage[UpdateJson], tag="Projects")
-def list_updates(project_id: uuid.UUID, query: Paging) -> Answerable:
-    """A page of the updates, newest first, and how many there are."""
-    project = _get(project_id)
-    rows = service.list_updates(project, limit=query.limit + 1, before=query.after_id())
-    shown, more = first_page(rows, query.limit, lambda row: [str(row.id)])
+@operation("List updates of a project", query=UpdateQuery, returns=CountedPage[UpdateJson], tag="Projects")
+def list_updates(project_id: uuid.UUID, query: UpdateQuery) -> Answerable:
+    """A page of the updates, newest first unless sorted, and how many there are."""
+    project, order = _get(project_id), service.UPDATE_ORDERS[query.sort]
+    rows = service.list_updates(project, sort=query.sort, limit=query.limit + 1, after=query.place(order))
+    shown, more = first_page(rows, query.limit, order.write)
     return {"items": shown, "next_cursor": more, "total": service.count_updates(project)}
 
 
@@ -168,8 +175,18 @@ def list_updates(project_id: uuid.UUID, query: Paging) -> Answerable:
 @requires(ProjectPermission.UPDATE, on=THIS_PROJECT)
 @operation("Write an update", body=NewUpdate, returns=UpdateJson, status=201, tag="Projects")
 def write_update(project_id: uuid.UUID, body: NewUpdate) -> Answerable:
-    """Add a note by the caller."""
-    return service.write_update(_get(project_id), body.body), 201
+    """Add a note by the caller; `Location` is its address."""
+    update = service.write_update(_get(project_id), body.body)
+    place = url_for("projects_api.show_update", project_id=project_id, update_id=update.id)
+    return update, 201, {"Location": place}
+
+
+@bp.get("/<uuid:project_id>/updates/<uuid:update_id>")
+@requires(ProjectPermission.READ, on=THIS_PROJECT)
+@operation("Show an update", returns=UpdateJson, tag="Projects")
+def show_update(project_id: uuid.UUID, update_id: uuid.UUID) -> Answerable:
+    """A note on a project."""
+    return found(service.find_update(_get(project_id), update_id))
 
 
 @bp.get("/<uuid:project_id>/editors")
@@ -178,6 +195,15 @@ def write_update(project_id: uuid.UUID, body: NewUpdate) -> Answerable:
 def list_editors(project_id: uuid.UUID) -> Answerable:
     """Those who may edit this one project; all of them at once."""
     return {"items": service.list_editors(_get(project_id)), "next_cursor": None}
+
+
+@bp.get("/<uuid:project_id>/editors/<uuid:user_id>")
+@requires(AccessPermission.ROLE_READ)
+@operation("Show an editor of a project", returns=EditorJson, tag="Projects")
+def show_editor(project_id: uuid.UUID, user_id: uuid.UUID) -> Answerable:
+    """One of those who may edit this one project."""
+    editors = service.list_editors(_get(project_id))
+    return found(next((user for user in editors if user.id == user_id), None))
 
 
 @bp.put("/<uuid:project_id>/editors/<uuid:user_id>")
@@ -209,13 +235,3 @@ def _member(user_id: uuid.UUID) -> User:
     if user is None:
         abort(404)
     return user
-
-
-def _place(query: ProjectQuery) -> Sequence[Any] | None:
-    position = query.position(3)
-    if position is None:
-        return None
-    try:
-        return orders.read_place(position, query.sort)
-    except ValueError:
-        raise bad_cursor() from None

@@ -15,9 +15,13 @@ MOST_OFFERED = 100
 
 def _name(project_id: uuid.UUID) -> str | None:
     project = service.find_project(project_id)
-    if project is None or not can(ProjectPermission.READ, OBJECT_TYPE, project_id):
+    if project is None or not _may_see(project_id):
         return None
     return project.name
+
+
+def _may_see(project_id: uuid.UUID) -> bool:
+    return can(ProjectPermission.READ, OBJECT_TYPE, project_id)
 
 
 def _offered() -> Sequence[tuple[uuid.UUID, str]]:
@@ -25,4 +29,4 @@ def _offered() -> Sequence[tuple[uuid.UUID, str]]:
     return [(project.id, project.name) for project in found.rows]
 
 
-KIND = Kind(OBJECT_TYPE, _("Project"), _name, _offered)
+KIND = Kind(OBJECT_TYPE, _("Project"), _name, _offered, _may_see)

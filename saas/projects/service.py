@@ -9,19 +9,28 @@ from typing import Any
 
 from flask import g
 from flask_babel import gettext as _
-from sqlalchemy import BindParameter, Row, Select, and_, bindparam, func, or_, select, tuple_, update
+from sqlalchemy import BindParameter, Row, Select, and_, bindparam, func, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from auth import roles, users
 from auth.errors import NotAllowed, UnknownUser
 from auth.models import User
 from saas.projects.models import Project, ProjectStatus, ProjectUpdate
-from saas.projects.orders import SORTS
 from saas.projects.permissions import EDITOR, OBJECT_TYPE, ProjectPermission
+from tenants.keysets import Orders, Place, filled
 
 LONGEST_NAME = 200
 LONGEST_TEXT = 20_000
 
+ORDERS = Orders(
+    Project.id,
+    created=(),
+    name=(Project.name,),
+    updated=(Project.updated_at,),
+    due=(filled(Project.due_on, date(9999, 12, 31)),),  # without due date after those with one
+)
+"""Orders of a list of projects."""
+UPDATE_ORDERS = Orders(ProjectUpdate.id, created=())
 _COLUMNS = (
     Project.id, Project.name, Project.description, Project.status, Project.owner_id, Project.due_on,
     Project.created_at, Project.updated_at,
@@ -77,15 +86,14 @@ def list_projects(
     sort: str = "-created",
     limit: int = 20,
     offset: int = 0,
-    after: Sequence[Any] | None = None,
+    after: Place | None = None,
     with_owner: bool = False,
 ) -> Page:
-    """Projects in the order of `SORTS[sort]`; `after` is a (sorted value, id), `with_owner` adds `owner_name`."""
+    """Projects in the order of `ORDERS[sort]`, behind that place; `with_owner` adds `owner_name`."""
     parameters = wanted.parameters()
     conditions = tuple(sorted(parameters))
     values = {**parameters, "page_limit": limit, "page_offset": offset}
-    if after is not None:
-        values |= {"after_value": after[0], "after_id": after[1]}
+    values |= {f"after_{number}": value for number, value in enumerate(after or ())}
     rows = g.db.rows(_page(conditions, sort, after is not None, with_owner), values)
     # The count comes with the page, in one trip; a page without rows carries none.
     total = rows[0].total if rows else 0
@@ -159,14 +167,19 @@ def disown(_sender: Any, user: User) -> None:
     g.db.execute(update(ProjectUpdate).where(ProjectUpdate.author_id == user.id).values(author_id=None))
 
 
-def list_updates(project: Project, *, limit: int = 100, before: uuid.UUID | None = None) -> Sequence[Row[Any]]:
-    """The updates of a project, newest first, with their author's name; with `before`, those behind that one."""
-    parameters = {"project_id": project.id, "page_limit": limit}
-    if before is None:
-        rows: Sequence[Row[Any]] = g.db.rows(_UPDATES, parameters)
-    else:
-        rows = g.db.rows(_UPDATES_BEFORE, {**parameters, "before": before})
+def list_updates(
+    project: Project, *, sort: str = "-created", limit: int = 100, after: Place | None = None
+) -> Sequence[Row[Any]]:
+    """The updates of a project in the order of `UPDATE_ORDERS[sort]`, behind that place, with their author's name."""
+    parameters = {"project_id": project.id, "page_limit": limit} | ({"after_0": after[0]} if after else {})
+    rows: Sequence[Row[Any]] = g.db.rows(_updates(sort, after is not None), parameters)
     return rows
+
+
+def find_update(project: Project, update_id: uuid.UUID) -> ProjectUpdate | None:
+    """The update of that id on the project."""
+    found: ProjectUpdate | None = g.db.find(ProjectUpdate, update_id)
+    return found if found is not None and found.project_id == project.id else None
 
 
 def count_updates(project: Project) -> int:
@@ -216,28 +229,26 @@ def _check_owner(owner_id: uuid.UUID) -> uuid.UUID:
 
 @cache
 def _page(conditions: tuple[str, ...], sort: str, after: bool, with_owner: bool) -> Select[Any]:
-    expression, descends = SORTS[sort]
+    order = ORDERS[sort]
     total = _count(conditions).scalar_subquery().label("total")
     statement: Select[Any] = select(*_COLUMNS, total).where(*_conditions(conditions))
     if with_owner:
         statement = statement.add_columns(User.name.label("owner_name")).outerjoin(
             User, and_(User.tenant_id == Project.tenant_id, User.id == Project.owner_id)
         )
-    if after:
-        place = tuple_(expression, Project.id)
-        given = tuple_(bindparam("after_value", type_=expression.type), bindparam("after_id", type_=Project.id.type))
-        statement = statement.where(place < given if descends else place > given)
-    columns = [Project.id] if sort.endswith("created") else [expression, Project.id]
-    return (
-        statement.order_by(*(column.desc() if descends else column.asc() for column in columns))
-        .limit(bindparam("page_limit"))
-        .offset(bindparam("page_offset"))
-    )
+    place: Place | None = [bindparam(f"after_{number}") for number in range(len(order.keys))] if after else None
+    return order.page(statement, limit=bindparam("page_limit"), offset=bindparam("page_offset"), after=place)
 
 
 @cache
 def _count(conditions: tuple[str, ...]) -> Select[Any]:
     return select(func.count()).select_from(Project).where(*_conditions(conditions))
+
+
+@cache
+def _updates(sort: str, after: bool) -> Select[*tuple[Any, ...]]:
+    place: Place | None = [bindparam("after_0")] if after else None
+    return UPDATE_ORDERS[sort].page(_UPDATES, limit=bindparam("page_limit"), after=place)
 
 
 def _conditions(names: tuple[str, ...]) -> list[ColumnElement[bool]]:
@@ -262,10 +273,7 @@ _UPDATES = (
     )
     .outerjoin(User, and_(User.tenant_id == ProjectUpdate.tenant_id, User.id == ProjectUpdate.author_id))
     .where(ProjectUpdate.project_id == bindparam("project_id"))
-    .order_by(ProjectUpdate.id.desc())  # ids are in order of time (UUIDv7)
-    .limit(bindparam("page_limit"))
 )
-_UPDATES_BEFORE = _UPDATES.where(ProjectUpdate.id < bindparam("before"))
 _UPDATE_COUNT = (
     select(func.count()).select_from(ProjectUpdate).where(ProjectUpdate.project_id == bindparam("project_id"))
 )

@@ -19,7 +19,6 @@ from auth.users import list_users, name_of
 from saas.projects import service
 from saas.projects.forms import STATUS_LABELS, EditorForm, ProjectForm, UpdateForm
 from saas.projects.models import Project, ProjectStatus
-from saas.projects.orders import SORTS
 from saas.projects.permissions import OBJECT_TYPE, ProjectPermission
 from tenants.db import now
 
@@ -34,7 +33,7 @@ THIS_PROJECT = (OBJECT_TYPE, "project_id")
 def list_projects() -> ResponseReturnValue:
     """Search, filter, sort and page through the projects."""
     wanted, sort, page = _wanted(), request.args.get("sort", "-updated"), request.args.get("page", 1, type=int)
-    if sort not in SORTS or not 1 <= page <= 100_000:
+    if sort not in service.ORDERS or not 1 <= page <= 100_000:
         abort(404)
     found = service.list_projects(wanted, sort=sort, limit=PAGE, offset=(page - 1) * PAGE, with_owner=True)
     return render_template(

@@ -2,11 +2,14 @@
 
 import uuid
 from datetime import datetime
+from typing import Any
 
 from flask import Blueprint, abort, g
 
 from auth import consents
+from auth.client_models import Consent, OAuthClient
 from auth.permissions import in_person
+from saas.lookup import found
 from saas.operations import Answerable, operation
 from saas.shapes import Answer, Page
 
@@ -36,20 +39,16 @@ class AllowedApp(Answer):
 @operation("List allowed apps", returns=Page[AllowedApp], tag="Tokens")
 def list_apps() -> Answerable:
     """The apps that the caller has allowed something, by name; all of them at once."""
-    items = [
-        {
-            "id": consent.id,
-            "client_id": client.client_id,
-            "name": client.name,
-            "active": client.active,
-            "permissions": sorted(frozenset(consent.permissions) & frozenset(client.permissions)),
-            "scopes": consent.scopes,
-            "given_at": consent.given_at,
-            "used_at": used_at,
-        }
-        for consent, client, used_at in consents.list_of(g.identity.user_id)
-    ]
-    return {"items": items, "next_cursor": None}
+    return {"items": [_as_dict(*row) for row in consents.list_of(g.identity.user_id)], "next_cursor": None}
+
+
+@bp.get("/<uuid:consent_id>")
+@in_person
+@operation("Show an allowed app", returns=AllowedApp, tag="Tokens")
+def show(consent_id: uuid.UUID) -> Answerable:
+    """One of the apps that the caller has allowed something."""
+    rows = consents.list_of(g.identity.user_id)
+    return _as_dict(*found(next((row for row in rows if row[0].id == consent_id), None)))
 
 
 @bp.delete("/<uuid:consent_id>")
@@ -59,3 +58,16 @@ def revoke(consent_id: uuid.UUID) -> Answerable:
     """Allow an app nothing any more: its tokens end at once."""
     if not consents.revoke(g.identity, consent_id):
         abort(404)
+
+
+def _as_dict(consent: Consent, client: OAuthClient, used_at: datetime | None) -> dict[str, Any]:
+    return {
+        "id": consent.id,
+        "client_id": client.client_id,
+        "name": client.name,
+        "active": client.active,
+        "permissions": sorted(frozenset(consent.permissions) & frozenset(client.permissions)),
+        "scopes": consent.scopes,
+        "given_at": consent.given_at,
+        "used_at": used_at,
+    }

@@ -8,6 +8,7 @@ from flask import Blueprint, abort, g
 
 from auth import audit, sessions
 from auth.permissions import in_person
+from saas.lookup import found
 from saas.operations import Answerable, operation
 from saas.shapes import Answer, Page
 
@@ -46,6 +47,16 @@ def list_sessions() -> Answerable:
     """Where the caller is signed in, last used first; all at once."""
     rows = sessions.list_of(g.identity.user_id)
     return {"items": [sessions.describe(row, g.identity.login.id) for row in rows], "next_cursor": None}
+
+
+@bp.get("/<uuid:session_id>")
+@in_person
+@operation("Show a login session", returns=SessionJson, tag="Login sessions")
+def show(session_id: uuid.UUID) -> Answerable:
+    """One of the browsers and programs in which the caller is signed in."""
+    rows = sessions.list_of(g.identity.user_id)
+    row = found(next((row for row in rows if row.id == session_id), None))
+    return sessions.describe(row, g.identity.login.id)
 
 
 @bp.delete("/<uuid:session_id>")

@@ -2,9 +2,9 @@
 
 import uuid
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from flask import Blueprint, g
+from flask import Blueprint, g, url_for
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from auth import api_tokens
@@ -29,6 +29,13 @@ class NewToken(Given):
     """When it ends; the rules of the workspace can ask for it."""
 
 
+class TokenQuery(Given):
+    """In which order tokens are listed."""
+
+    sort: Literal["-created", "created", "name", "-name", "used", "-used"] = "-created"
+    """used: one that was never used comes before those that were."""
+
+
 class TokenJson(Answer):
     """A personal token, without its secret."""
 
@@ -51,10 +58,11 @@ class MadeToken(TokenJson):
 
 @bp.get("")
 @in_person
-@operation("List own tokens", returns=Page[TokenJson], tag="Tokens")
-def list_tokens() -> Answerable:
-    """The caller's personal tokens, the newest first; all of them at once."""
-    return {"items": [as_dict(row) for row in api_tokens.list_of(g.identity.user_id)], "next_cursor": None}
+@operation("List own tokens", query=TokenQuery, returns=Page[TokenJson], tag="Tokens")
+def list_tokens(query: TokenQuery) -> Answerable:
+    """The caller's personal tokens, the newest first unless sorted; all of them at once."""
+    rows = api_tokens.list_of(g.identity.user_id, sort=query.sort)
+    return {"items": [as_dict(row) for row in rows], "next_cursor": None}
 
 
 @bp.post("")
@@ -63,7 +71,7 @@ def list_tokens() -> Answerable:
 def create(body: NewToken) -> Answerable:
     """Make a personal token: shortly after signing in, for it is a way in of its own."""
     row, secret = api_tokens.create(g.identity, body.name, body.permissions, body.expires_at)
-    return as_dict(row) | {"token": secret}, 201
+    return as_dict(row) | {"token": secret}, 201, {"Location": url_for("tokens_api.show", token_id=row.id)}
 
 
 @bp.get("/<uuid:token_id>")

@@ -381,8 +381,8 @@ def test_a_day_at_the_edge_of_the_calendar_is_wrong_in_every_form(
 def test_a_cursor_that_holds_no_text_is_none_of_ours(app: Flask, acme: Workspace, text: str) -> None:
     visitor = sign_in(app, acme, "owner")
     for path, place in [
-        ("members", [text, str(uuid.uuid4())]),
-        ("roles", ["custom", text]),
+        ("members", ["email", text, str(uuid.uuid4())]),
+        ("roles", ["kind", "custom", text, str(uuid.uuid4())]),
         ("groups", [text]),
         ("invitations", [text]),
         ("projects", [text]),
