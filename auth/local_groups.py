@@ -90,12 +90,19 @@ def remove_member(group: Group, user: User, *, actor: Identity | None) -> bool:
     return True
 
 
-def give_role(group: Group, role: Role, *, actor: Identity | None, expires_at: datetime | None = None) -> Grant:
+def give_role(
+    group: Group,
+    role: Role,
+    *,
+    actor: Identity | None,
+    reason: str | None = None,
+    expires_at: datetime | None = None,
+) -> Grant:
     """Give the members of a group a role, until then if at all; given again, with another end. Raises NotAllowed."""
     group = _changeable(group, actor)
     guards.check_end(expires_at)
     guards.check_present([], role)
-    return roles.grant_to_group(group, role, actor=actor, origin=ORIGIN, expires_at=expires_at)
+    return roles.grant_to_group(group, role, actor=actor, origin=ORIGIN, reason=reason, expires_at=expires_at)
 
 
 def take_role(group: Group, role: Role, *, actor: Identity | None) -> int:

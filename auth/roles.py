@@ -176,8 +176,15 @@ def grant_role(
     return grant
 
 
-def revoke_role(user: User, role_name: str, *, actor: Identity | None, on: tuple[str, uuid.UUID] | None = None) -> int:
-    """Take a role from a user, whatever the origin of the grants; gives back how many there were. Raises NotAllowed."""
+def revoke_role(
+    user: User,
+    role_name: str,
+    *,
+    actor: Identity | None,
+    on: tuple[str, uuid.UUID] | None = None,
+    origin: str | None = None,
+) -> int:
+    """Take a role from a user, of that origin or whatever it is; gives back how many grants. Raises NotAllowed."""
     role = get_role(role_name)
     object_type, object_id = on or ("", None)
     check_may_change(actor, role, on)
@@ -188,6 +195,7 @@ def revoke_role(user: User, role_name: str, *, actor: Identity | None, on: tuple
         Grant.role_id == role.id,
         Grant.object_type == object_type,
         Grant.object_id == object_id,
+        *([Grant.origin == origin] if origin is not None else []),
     )
     origins = g.db.scalars(statement.returning(Grant.origin)).all()
     if origins:

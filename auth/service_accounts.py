@@ -6,10 +6,12 @@ A service account cannot be an owner, and is in no group. Its programs prove the
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 import uuid_utils.compat as uuid7
 from flask import g
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import ColumnElement, delete, func, or_, select
 
 from auth import accounts, audit, clients, guards
 from auth.client_models import OAuthClient
@@ -19,6 +21,21 @@ from auth.models import SERVICE, SERVICE_DOMAIN, Grant, Role, User
 from auth.roles import grant_role, revoke_role
 from auth.token_models import ApiToken
 from tenants.db import now
+from tenants.keysets import Orders, Place
+
+ORDERS = Orders(User.id, created=(), name=(User.name,))
+"""Orders of the list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which service accounts are wanted; what is empty does not matter."""
+
+    search: str = ""
+    """Part of the name."""
+    active: bool | None = None
+    role: uuid.UUID | None = None
+    """Id of a role that they hold."""
 
 
 def may_change(account: User, actor: Identity) -> bool:
@@ -60,6 +77,7 @@ def deactivate_account(account: User, *, actor: Identity | None) -> None:
     """Close a service account: its tokens end, and it is given no new ones. Raises NotAllowed."""
     _check_may_change(account, actor)
     account.active = False
+    g.db.flush()  # first: it waits for whoever is being given a token just now, so that this is seen
     g.db.execute(delete(ApiToken).where(ApiToken.user_id == account.id))
     audit.record("service account deactivated", account, actor=actor)
 
@@ -78,16 +96,31 @@ def remove_account(account: User, *, actor: Identity | None) -> None:
     accounts.drop(account)
 
 
-def give_role(account: User, role_name: str, *, actor: Identity | None) -> Grant:
-    """Give a service account a role on the whole workspace. Raises NotAllowed, UnknownRole."""
+def give_role(
+    account: User,
+    role_name: str,
+    *,
+    actor: Identity | None,
+    on: tuple[str, uuid.UUID] | None = None,
+    reason: str | None = None,
+    expires_at: datetime | None = None,
+) -> Grant:
+    """Give a service account a role, on the whole workspace or `on` one object. Raises NotAllowed, UnknownRole."""
     clients.check_may_manage(actor)
-    return grant_role(account, role_name, actor=actor)
+    return grant_role(account, role_name, actor=actor, on=on, reason=reason, expires_at=expires_at)
 
 
-def take_role(account: User, role_name: str, *, actor: Identity | None) -> int:
+def take_role(
+    account: User,
+    role_name: str,
+    *,
+    actor: Identity | None,
+    on: tuple[str, uuid.UUID] | None = None,
+    origin: str | None = None,
+) -> int:
     """Take a role from a service account; gives back how many grants there were. Raises NotAllowed, UnknownRole."""
     clients.check_may_manage(actor)
-    return revoke_role(account, role_name, actor=actor)
+    return revoke_role(account, role_name, actor=actor, on=on, origin=origin)
 
 
 def find_account(account_id: uuid.UUID) -> User | None:
@@ -96,22 +129,18 @@ def find_account(account_id: uuid.UUID) -> User | None:
     return found if found is not None and found.kind == SERVICE else None
 
 
-def list_accounts(*, limit: int = 50, offset: int = 0) -> Sequence[User]:
-    """The service accounts, by name."""
-    found: Sequence[User] = g.db.scalars(_ALL.order_by(User.name, User.id).limit(limit).offset(offset)).all()
+def list_accounts(
+    wanted: Filter = Filter(), *, sort: str = "name", limit: int = 50, offset: int = 0, after: Place | None = None
+) -> Sequence[User]:
+    """The service accounts that are wanted, in one of the orders of ORDERS, behind that place."""
+    statement = select(User).where(*_conditions(wanted))
+    found: Sequence[User] = g.db.scalars(ORDERS[sort].page(statement, limit=limit, offset=offset, after=after)).all()
     return found
 
 
-def list_accounts_after(place: uuid.UUID | None, *, limit: int) -> Sequence[User]:
-    """The service accounts after that one, in the order in which they were made."""
-    wanted = _ALL.order_by(User.id).limit(limit)
-    found: Sequence[User] = g.db.scalars(wanted.where(User.id > place) if place else wanted).all()
-    return found
-
-
-def count_accounts() -> int:
-    """How many service accounts there are."""
-    return g.db.scalar(select(func.count(User.id)).where(User.kind == SERVICE)) or 0
+def count_accounts(wanted: Filter = Filter()) -> int:
+    """How many service accounts are wanted."""
+    return g.db.scalar(select(func.count(User.id)).where(*_conditions(wanted))) or 0
 
 
 def roles_of(account_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Role]]:
@@ -143,7 +172,16 @@ def count_credentials(account_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, int]:
     return dict(rows.all())
 
 
-_ALL = select(User).where(User.kind == SERVICE)
+def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = [User.kind == SERVICE]
+    if wanted.search:
+        found.append(User.name.icontains(wanted.search, autoescape=True))
+    if wanted.active is not None:
+        found.append(User.active.is_(wanted.active))
+    if wanted.role is not None:
+        given = (Grant.role_id == wanted.role, or_(Grant.expires_at.is_(None), Grant.expires_at > now()))
+        found.append(User.id.in_(select(Grant.user_id).where(Grant.user_id.is_not(None), *given)))
+    return found
 
 
 def _check_may_change(account: User, actor: Identity | None) -> None:

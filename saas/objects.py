@@ -18,6 +18,8 @@ class Kind:
     """The name of one that the caller may see; None for any other."""
     offered: Callable[[], Sequence[tuple[uuid.UUID, str]]]
     """Some that the caller may see, to choose from: ids and names."""
+    may_see: Callable[[uuid.UUID], bool]
+    """Whether the caller may see one of that id; without asking the database whether there is one."""
 
 
 def add(app: Flask, kind: Kind) -> None:

@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from flask import Blueprint, abort, g, url_for
 from pydantic import StringConstraints
@@ -12,12 +12,24 @@ from auth.client_models import OAuthClient
 from auth.errors import InvalidClient, UnknownRole
 from auth.models import User
 from auth.permissions import AccessPermission, requires
+from auth.service_accounts import Filter
 from saas.admin.clients_api import TAG, Keys, Name, Proof, invalid_client
 from saas.api import InvalidFields
 from saas.operations import Answerable, operation
-from saas.shapes import Answer, CountedPage, Given, Page, Paging, first_page
+from saas.shapes import Answer, CountedPage, Given, Page, Paging, Search, first_page
 
 bp = Blueprint("service_accounts_api", __name__, url_prefix="/api/v1/service-accounts")
+
+
+class AccountQuery(Paging):
+    """Which service accounts, and in which order."""
+
+    search: Search = ""
+    """Part of the name."""
+    active: bool | None = None
+    role: uuid.UUID | None = None
+    """Id of a role that they hold."""
+    sort: Literal["created", "-created", "name", "-name"] = "created"
 
 
 class NewAccount(Given):
@@ -78,14 +90,15 @@ class NewCredentialJson(CredentialJson):
 
 @bp.get("")
 @requires(AccessPermission.CLIENT_READ)
-@operation("List service accounts", query=Paging, returns=CountedPage[AccountJson], tag=TAG)
-def list_accounts(query: Paging) -> Answerable:
-    """A page of the service accounts, oldest first, and how many there are."""
-    rows = service_accounts.list_accounts_after(query.after_id(), limit=query.limit + 1)
-    shown, more = first_page(rows, query.limit, lambda row: [str(row.id)])
+@operation("List service accounts", query=AccountQuery, returns=CountedPage[AccountJson], tag=TAG)
+def list_accounts(query: AccountQuery) -> Answerable:
+    """A page of the service accounts, oldest first unless sorted, and how many there are."""
+    wanted, order = Filter(query.search, query.active, query.role), service_accounts.ORDERS[query.sort]
+    rows = service_accounts.list_accounts(wanted, sort=query.sort, limit=query.limit + 1, after=query.place(order))
+    shown, more = first_page(rows, query.limit, order.write)
     held = service_accounts.roles_of([row.id for row in shown])
     items = [_as_json(row, [role.name for role in held[row.id]]) for row in shown]
-    return {"items": items, "next_cursor": more, "total": service_accounts.count_accounts()}
+    return {"items": items, "next_cursor": more, "total": service_accounts.count_accounts(wanted)}
 
 
 @bp.post("")
@@ -103,7 +116,7 @@ def create(body: NewAccount) -> Answerable:
 
 @bp.get("/<uuid:account_id>")
 @requires(AccessPermission.CLIENT_READ)
-@operation("Show a service account", returns=AccountJson, tag=TAG)
+@operation("Show a service account", returns=AccountJson, row=User, tag=TAG)
 def show(account_id: uuid.UUID) -> Answerable:
     """A service account with its roles."""
     return _shown(_get(account_id))
@@ -181,24 +194,33 @@ def add_credential(account_id: uuid.UUID, body: NewCredential) -> Answerable:
         )
     except InvalidClient as error:
         raise invalid_client(error) from None
-    return _with_secret(client, secret), 201
+    place = url_for("service_accounts_api.show_credential", account_id=account.id, credential_id=client.id)
+    return _with_secret(client, secret), 201, {"Location": place}
 
 
-@bp.post("/<uuid:account_id>/credentials/<uuid:client_id>/secret")
+@bp.get("/<uuid:account_id>/credentials/<uuid:credential_id>")
+@requires(AccessPermission.CLIENT_READ)
+@operation("Show a credential", returns=CredentialJson, tag=TAG)
+def show_credential(account_id: uuid.UUID, credential_id: uuid.UUID) -> Answerable:
+    """One credential; without its secret, which nobody has."""
+    return _get_credential(account_id, credential_id)
+
+
+@bp.post("/<uuid:account_id>/credentials/<uuid:credential_id>/secret")
 @requires(AccessPermission.CLIENT_MANAGE)
 @operation("Renew a credential's secret", returns=NewCredentialJson, tag=TAG)
-def renew_secret(account_id: uuid.UUID, client_id: uuid.UUID) -> Answerable:
+def renew_secret(account_id: uuid.UUID, credential_id: uuid.UUID) -> Answerable:
     """Make a new secret, which the answer alone has; the former one ends at once."""
-    client = _get_credential(account_id, client_id)
+    client = _get_credential(account_id, credential_id)
     return _with_secret(client, clients.renew_secret(client, actor=g.identity))
 
 
-@bp.delete("/<uuid:account_id>/credentials/<uuid:client_id>")
+@bp.delete("/<uuid:account_id>/credentials/<uuid:credential_id>")
 @requires(AccessPermission.CLIENT_MANAGE)
 @operation("Remove a credential", tag=TAG)
-def remove_credential(account_id: uuid.UUID, client_id: uuid.UUID) -> Answerable:
+def remove_credential(account_id: uuid.UUID, credential_id: uuid.UUID) -> Answerable:
     """Remove a credential; its tokens end."""
-    clients.remove(_get_credential(account_id, client_id), actor=g.identity)
+    clients.remove(_get_credential(account_id, credential_id), actor=g.identity)
 
 
 def _shown(account: User) -> dict[str, Any]:
@@ -222,8 +244,8 @@ def _with_secret(client: OAuthClient, secret: str) -> dict[str, Any]:
     return {name: getattr(client, name) for name in names} | {"client_secret": secret or None}
 
 
-def _get_credential(account_id: uuid.UUID, client_id: uuid.UUID) -> OAuthClient:
-    client = clients.find_credential(_get(account_id), client_id)
+def _get_credential(account_id: uuid.UUID, credential_id: uuid.UUID) -> OAuthClient:
+    client = clients.find_credential(_get(account_id), credential_id)
     if client is None:
         abort(404)
     return client
