@@ -22,7 +22,13 @@ class InvalidJson(ValueError):
 
 
 def received() -> bytes:
-    """The request's body, whole. Answers 413 for one that is too large, also if its length was not told."""
+    """The request's body, whole.
+
+    Answers 413 for one that is too large, also if its length was not told, and 415 for one that is compressed.
+    """
+    # What it would become is bounded by nothing; and who looks at requests before us might read something else.
+    if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+        abort(415)
     data = request.get_data()
     # Of a body without a length Werkzeug gives the part that is allowed, and no error.
     if request.content_length is None and len(data) >= (request.max_content_length or 0):
@@ -33,11 +39,11 @@ def received() -> bytes:
 def parse(data: bytes) -> Any:
     """The value that UTF-8 JSON holds.
 
-    Numbers are finite. Raises InvalidJson.
+    Numbers are finite, and names stand once in an object (RFC 7493, sections 2.2 and 2.3). Raises InvalidJson.
     """
     text = measure(data)
     try:
-        return json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        return json.loads(text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_once)
     except (ValueError, RecursionError):
         raise InvalidJson("this is not JSON") from None
 
@@ -63,6 +69,14 @@ def measure(data: bytes) -> str:
         if members > MOST_MEMBERS:
             raise InvalidJson(f"at most {MOST_MEMBERS} values can be sent at once")
     return text
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Of two of a name one parser takes the first and another the last, and what was looked at is not what is done.
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("a name stands twice")
+    return value
 
 
 def _refuse(name: str) -> None:

@@ -5,7 +5,7 @@ import shutil
 import socket
 import tempfile
 import time
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 
 from gunicorn.workers import gthread
@@ -23,6 +23,9 @@ timeout = int(os.environ.get("WEB_TIMEOUT", "30"))
 graceful_timeout = int(os.environ.get("WEB_GRACEFUL_TIMEOUT", "25"))
 # Longer than a load balancer's idle time-out is safer than shorter: the balancer closes first.
 keepalive = int(os.environ.get("WEB_KEEPALIVE", "75"))
+
+# Of one worker, idle ones included; each is an open file, of which a process often has 1024.
+worker_connections = int(os.environ.get("WEB_CONNECTIONS", "800"))
 
 # A request has to be here, head and body, within this time; and nobody may take longer to read on. Gunicorn's own
 # time-out is for a worker that hangs: it reads for as long as a client takes to send, one byte a minute, and each such
@@ -94,9 +97,22 @@ class Worker(gthread.ThreadWorker):
             conn.sock = Connection(fileno=conn.sock.detach())
         conn.sock.deadline, conn.sock.in_body = time.monotonic() + receive_timeout, False
         # As gunicorn does after five seconds: who has not sent anything yet is waited for without a thread.
-        if not conn.initialized and not conn.wait_for_data(0.05):
+        if not conn.initialized and not conn.wait_for_data(0.005):
             return gthread._DEFER
         return super().handle(conn)
+
+    def murder_pending(self):
+        """Close connections on which nothing has come for too long, and when there is no more room, the oldest such.
+
+        Gunicorn would accept nobody until then, so that whoever keeps enough of them open keeps everybody out.
+        """
+        for idle, close in (
+            (self.pending_conns, super().murder_pending),
+            (self.keepalived_conns, self.murder_keepalived),
+        ):
+            for conn in islice(idle, max(self.nr_conns - self.worker_connections + 1, 0)):
+                conn.timeout = 0.0
+            close()
 
     def handle_request(self, req, conn):
         """Have a request answered whose head is here."""

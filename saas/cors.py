@@ -5,7 +5,8 @@ an answer to whom a cookie has made known is not handed out either. Source: Fetc
 """
 
 from collections.abc import Iterable
-from urllib.parse import urlsplit
+from ipaddress import IPv6Address
+from urllib.parse import SplitResult, urlsplit
 
 import idna
 from flask import Flask, Response, g, request
@@ -60,9 +61,10 @@ def change_origins(origins: Iterable[str], *, actor: Identity | None) -> tuple[s
         raise NotAllowed(
             _("Origins are named with the permission “%(name)s”.", name=AccessPermission.WORKSPACE_MANAGE.value)
         )
-    kept = sorted({normal_origin(origin) for origin in origins})
-    if len(kept) > MOST_ORIGINS:
+    given = set(origins)
+    if len(given) > MOST_ORIGINS:
         raise InvalidOrigin(_("There are %(most)s origins at most.", most=MOST_ORIGINS))
+    kept = sorted({normal_origin(origin) for origin in given})
     row = tenant_settings.lock()
     changed = audit.changes({"origins": row.settings.get(KEY, [])}, {"origins": kept})
     if changed:
@@ -73,26 +75,36 @@ def change_origins(origins: Iterable[str], *, actor: Identity | None) -> tuple[s
 
 def normal_origin(given: str) -> str:
     """An origin as browsers write it (RFC 6454, section 6.2). Raises InvalidOrigin."""
+    given = given.strip()
     try:
-        parts = urlsplit(given.strip())
-        host, port = parts.hostname or "", parts.port
-        if not host.isascii():
-            host = idna.encode(host, uts46=True).decode()
+        if len(given) > LONGEST_ORIGIN or any(map(str.isspace, given)):  # of which a parser drops some
+            raise ValueError
+        parts = urlsplit(given)
+        host, port = _host_in(parts), parts.port
     except ValueError:  # idna's errors are ones, too
         raise InvalidOrigin(_("“%(given)s” is no origin.", given=given[:100])) from None
     more = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc or "\\" in given
-    if parts.scheme not in _PORTS or not host or more or len(given) > LONGEST_ORIGIN:
+    if parts.scheme not in _PORTS or not host or more or port == 0:
         said = _(
             "“%(given)s” is no origin: it is written as https://app.example.com, without a path.", given=given[:100]
         )
         raise InvalidOrigin(said)
-    if ":" not in host and not all(label and label.replace("-", "a").isalnum() for label in host.split(".")):
+    if "[" not in host and not all(label and label.replace("-", "a").isalnum() for label in host.split(".")):
         said = _("“%(given)s” is no origin: it names one host in full, without *.", given=given[:100])
         raise InvalidOrigin(said)
     if parts.scheme == "http" and not _is_here(host):
         raise InvalidOrigin(_("“%(given)s” is not safe: only localhost does without https.", given=given[:100]))
-    host = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{host}" + (f":{port}" if port not in (None, _PORTS[parts.scheme]) else "")
+
+
+def _host_in(parts: SplitResult) -> str:
+    """The host as browsers write it. Raises ValueError."""
+    host = parts.hostname or ""
+    if parts.netloc.startswith("["):
+        if "%" in host or parts.netloc.partition("]")[2][:1] not in ("", ":"):
+            raise ValueError
+        return f"[{IPv6Address(host)}]"
+    return host if host.isascii() else idna.encode(host, uts46=True).decode()
 
 
 def answer_preflight() -> Response | None:
@@ -128,4 +140,4 @@ def _by_cookie() -> bool:
 
 
 def _is_here(host: str) -> bool:
-    return host in ("localhost", "127.0.0.1", "::1") or host.endswith(".localhost")
+    return host in ("localhost", "127.0.0.1", "[::1]") or host.endswith(".localhost")

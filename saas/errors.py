@@ -1,6 +1,7 @@
 """Errors as answers: the only place that knows which fault is which status.
 
-A page for people, RFC 9457 problem+json for programs. Neither ever holds a trace, and neither needs the database.
+A page for people, RFC 9457 problem+json for programs, SCIM's own for directories. None ever holds a trace, or needs the
+database.
 """
 
 from typing import Any
@@ -25,6 +26,7 @@ from auth.errors import Busy, NotAllowed, SecondFactorNeeded, SignInRefused, Thr
 from auth.identity import forget_identity
 from auth.oauth_server import metadata
 from auth.permissions import BadBearer
+from auth.scim import errors as scim_errors
 from saas import problems
 from tenants.errors import DatabaseUnavailable
 from tenants.request import SAFE_METHODS, Suspended
@@ -66,7 +68,7 @@ def refuse_nul() -> None:
 
 
 def answer(error: HTTPException) -> ResponseReturnValue:
-    """Any HTTP error, as a page or as a problem."""
+    """Any HTTP error, as a page, as a problem or as SCIM's."""
     if isinstance(error, InternalServerError) and _is_outage(error.original_exception):
         return answer_outage(error.original_exception)
     if error.code is None or error.code < 400:
@@ -75,6 +77,8 @@ def answer(error: HTTPException) -> ResponseReturnValue:
         denials.note(str(error.description) if isinstance(error, OwnText) else "")  # the latter is a guard's
     if error.code >= 500:
         forget_identity()  # the page must not look anybody up
+    if scim_errors.concern(request.path):
+        return scim_errors.answer(error)
     if wants_json():
         return _as_problem(error)
     if error.code == 401:
@@ -117,7 +121,8 @@ def wants_json() -> bool:
 
 
 def _as_problem(error: HTTPException) -> Response:
-    detail = _message(error) or error.description
+    # What is said of a bad request to people speaks of the page that sent it.
+    detail = error.description if error.code == 400 else _message(error) or error.description
     problem = {"type": problems.type_of(error), "title": error.name, "status": error.code, "detail": detail}
     if request_id := g.get("request_id"):
         problem["instance"] = f"urn:request:{request_id}"

@@ -1,7 +1,8 @@
 """`Idempotency-Key`: a POST that is sent again, because its answer was lost, is answered again and not done again.
 
-After draft-ietf-httpapi-idempotency-key-header: the key belongs to its tenant and caller and is kept for a day. What is
-kept is given to the same rights only: not to a token of the same user that may do less, nor once they were taken away.
+After draft-ietf-httpapi-idempotency-key-header: the key belongs to its tenant and caller and is kept for a day. A user
+is one caller, at our pages and with access tokens of ours; each of their personal tokens is another, and each app. What
+is kept is given to the same rights only, and to the same bytes: the same in another order is another request.
 """
 
 import hashlib
@@ -14,7 +15,8 @@ from typing import Any
 import uuid_utils.compat as uuid7
 from cryptography.fernet import MultiFernet
 from flask import Response, after_this_request, current_app, g, request
-from sqlalchemy import Index, LargeBinary, String, UniqueConstraint, delete, select
+from sqlalchemy import Index, LargeBinary, String, UniqueConstraint, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 from werkzeug.exceptions import BadRequest, Conflict, UnprocessableEntity
@@ -31,6 +33,7 @@ class IdempotencyKey(TenantScoped, Base):
 
     user_id: Mapped[uuid.UUID]
     key: Mapped[str] = mapped_column(String(255))
+    """Hash of the caller's token or app, if they show one, and of what they have sent as the key."""
     fingerprint: Mapped[str] = mapped_column(String(64))
     """Hash of the caller's rights, the method, the address and the body: the same key with others is a mistake."""
     status: Mapped[int]
@@ -47,7 +50,9 @@ class IdempotencyKey(TenantScoped, Base):
 
 LONGEST_KEY = 255
 KEPT_FOR = timedelta(hours=24)
+_SWEPT_EVERY = 16
 _MOST_SWEPT = 100
+_WRITTEN = ("id", "fingerprint", "status", "headers", "body", "created_at")
 _KEPT_HEADERS = ("Content-Type", "ETag", "Location")
 
 
@@ -77,67 +82,78 @@ def once(work: Callable[[], Response]) -> Response:
         return work()
     if not 1 <= len(key) <= LONGEST_KEY or not key.isascii() or not key.isprintable():
         raise BadRequest(f"An Idempotency-Key has 1 to {LONGEST_KEY} printable characters.")
-    known = _find(key)
-    if known is not None:
-        return _again(known)
-    row = _take(key)
-    if row is None:  # a twin of this request was quicker, and has come to its end by now
-        known = _find(key)
-        if known is None:
-            raise UnderWay
-        return _again(known)
+    name = _name(key)
+    row_id = _take(name)
+    if row_id is None:  # done before, or by a twin of this request that has come to its end by now
+        return _again(_find(name))
+    after_this_request(partial(_let_go, row_id))
     response = work()
-    row.status = response.status_code
-    row.headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
-    row.body = _box(row.id).encrypt(response.get_data())
+    kept = {
+        "status": response.status_code,
+        "headers": {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers},
+        "body": _box(row_id).encrypt(response.get_data()),
+    }
+    g.db.execute(_one(row_id, update(IdempotencyKey)).values(kept))
     return response
 
 
-def _find(key: str) -> IdempotencyKey | None:
-    wanted = select(IdempotencyKey).where(
-        IdempotencyKey.user_id == g.identity.user_id,
-        IdempotencyKey.key == key,
-        IdempotencyKey.created_at > now() - KEPT_FOR,
-    )
+def _name(key: str) -> str:
+    token = g.identity.token
+    caller = str(token.client_id or token.id) if token is not None else ""
+    return hashlib.sha256(f"{caller} {key}".encode()).hexdigest()
+
+
+def _find(name: str) -> IdempotencyKey | None:
+    wanted = select(IdempotencyKey).where(IdempotencyKey.user_id == g.identity.user_id, IdempotencyKey.key == name)
     row: IdempotencyKey | None = g.db.scalar(wanted)
     return row
 
 
-def _take(key: str) -> IdempotencyKey | None:
-    row = IdempotencyKey(
-        id=uuid7.uuid7(), user_id=g.identity.user_id, key=key, fingerprint=_fingerprint(), status=0, body=b""
+def _take(name: str) -> uuid.UUID | None:
+    """Take the key, in place of what was kept under it for long enough. Waits while a twin is under way."""
+    row_id, over = uuid7.uuid7(), IdempotencyKey.created_at <= now() - KEPT_FOR
+    insert: Any = (postgresql if g.db.get_bind().dialect.name == "postgresql" else sqlite).insert
+    new = insert(IdempotencyKey).values(
+        id=row_id, user_id=g.identity.user_id, key=name, fingerprint=_fingerprint(), status=0, headers={}, body=b"",
+        created_at=now(),
+    )  # fmt: skip
+    put = new.on_conflict_do_update(
+        index_elements=["tenant_id", "user_id", "key"],
+        set_={column: new.excluded[column] for column in _WRITTEN},
+        where=over,
     )
-    _sweep(key)
     try:
-        with g.db.begin_nested():
-            g.db.add(row)  # waits while a twin is under way
-    except IntegrityError:
-        return None
-    after_this_request(partial(_let_go, row.id))
-    return row
+        taken: uuid.UUID | None = g.db.scalar(put.returning(IdempotencyKey.id))
+    except IntegrityError:  # the caller's account was removed in this moment
+        raise UnderWay from None
+    if taken is not None and taken.int % _SWEPT_EVERY == 0:  # by chance rather than by count
+        some = select(IdempotencyKey.id).where(over).limit(_MOST_SWEPT).with_for_update(skip_locked=True)
+        swept = delete(IdempotencyKey).where(IdempotencyKey.id.in_(some))
+        g.db.execute(swept.execution_options(synchronize_session=False))
+    return taken
 
 
-def _sweep(key: str) -> None:
-    """Delete what was kept for a day: of that key, and some of whoever in the tenant does not come back for it."""
-    over = IdempotencyKey.created_at <= now() - KEPT_FOR
-    some = select(IdempotencyKey.id).where(over).limit(_MOST_SWEPT).with_for_update(skip_locked=True)
-    own = (IdempotencyKey.user_id == g.identity.user_id, IdempotencyKey.key == key)
-    for which in ((over, *own), (IdempotencyKey.id.in_(some),)):
-        g.db.execute(delete(IdempotencyKey).where(*which).execution_options(synchronize_session=False))
+def _one(row_id: uuid.UUID, statement: Any) -> Any:
+    return statement.where(IdempotencyKey.id == row_id).execution_options(synchronize_session=False)
 
 
 def _let_go(row_id: uuid.UUID, response: Response) -> Response:
-    """Let what was refused be tried again, also where the row was committed ahead of slow work."""
+    """Let what was refused, or could not be done just now, be tried again.
+
+    Also where the row was committed ahead of slow work.
+    """
 
     def forget() -> None:
-        g.db.execute(delete(IdempotencyKey).where(IdempotencyKey.id == row_id, IdempotencyKey.status == 0))
+        g.db.execute(_one(row_id, delete(IdempotencyKey)).where(IdempotencyKey.status == 0))
 
-    if 400 <= response.status_code < 500:
+    if 400 <= response.status_code < 500 or response.status_code == 503:
         afterwards(forget)
     return response
 
 
-def _again(known: IdempotencyKey) -> Response:
+def _again(known: IdempotencyKey | None) -> Response:
+    if known is None:
+        raise UnderWay
     if known.fingerprint != _fingerprint():
         raise OtherRequest
     if not known.status:

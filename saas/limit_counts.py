@@ -3,25 +3,29 @@
 Its own for memory starts a thread with almost every request, to forget what is over: that costs a quarter of a request.
 """
 
+from collections import OrderedDict
 from threading import Lock
-from time import time
+from time import monotonic, time
 
 from limits.storage import Storage
 
-_SWEPT_EVERY = 10
-"""Seconds. What is over counts for nothing, and takes room for so long at most."""
+MOST = 50_000
+"""Counts at a time, some 20 MB. Who calls from more networks than that in a minute makes the oldest be forgotten."""
 
 
 class CountsInMemory(Storage):
-    """Counts with an end, for fixed windows. Registered with the library by its scheme."""
+    """Counts with an end, for fixed windows. Registered with the library by its scheme.
+
+    By a clock that nobody sets: a window that seems to begin tomorrow would refuse people until then.
+    """
 
     STORAGE_SCHEME = ["counts"]
 
     def __init__(self, uri: str | None = None, wrap_exceptions: bool = False, **options: float | str | bool) -> None:
         super().__init__(uri, wrap_exceptions=wrap_exceptions, **options)
-        self._counts: dict[str, tuple[int, float]] = {}
+        # In the order in which the windows began, which is that of their ends, for they are equally long.
+        self._counts: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._lock = Lock()
-        self._swept_at = time()
 
     @property
     def base_exceptions(self) -> type[Exception] | tuple[type[Exception], ...]:
@@ -30,12 +34,12 @@ class CountsInMemory(Storage):
 
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         """Count; gives what is counted since the window, of `expiry` seconds, began."""
-        now = time()
+        now = monotonic()
         with self._lock:
-            if now - self._swept_at > _SWEPT_EVERY:
-                self._sweep(now)
             count, ends_at = self._counts.get(key, (0, 0.0))
             if ends_at <= now:
+                self._counts.pop(key, None)
+                self._make_room(now)
                 count, ends_at = 0, now + expiry
             self._counts[key] = count + amount, ends_at
         return count + amount
@@ -43,11 +47,11 @@ class CountsInMemory(Storage):
     def get(self, key: str) -> int:
         """What is counted since the window began."""
         count, ends_at = self._counts.get(key, (0, 0.0))
-        return count if ends_at > time() else 0
+        return count if ends_at > monotonic() else 0
 
     def get_expiry(self, key: str) -> float:
         """When the window ends, in seconds since 1970; now for what is not counted."""
-        return max(self._counts.get(key, (0, 0.0))[1], time())
+        return time() + max(self._counts.get(key, (0, 0.0))[1] - monotonic(), 0.0)
 
     def check(self) -> bool:
         """Whether it works."""
@@ -65,6 +69,6 @@ class CountsInMemory(Storage):
             self._counts.clear()
         return number
 
-    def _sweep(self, now: float) -> None:
-        self._counts = {key: held for key, held in self._counts.items() if held[1] > now}
-        self._swept_at = now
+    def _make_room(self, now: float) -> None:
+        while self._counts and (len(self._counts) >= MOST or next(iter(self._counts.values()))[1] <= now):
+            self._counts.popitem(last=False)

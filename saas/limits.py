@@ -5,20 +5,21 @@ in Redis (SAAS_REDIS_URL), or else in each process for itself. No count costs th
 
 * before the caller is known, the address is counted, so that also refused requests are, and bad tokens above all; where
   somebody signs in or a token is issued, it is counted a second time with a smaller limit;
-* once the caller is known and let in, they are, and their tenant is. Whoever is nobody uses up no tenant's share.
+* once the caller is known and let in, they are, and their tenant is. Whoever is nobody uses up no tenant's share, nor
+  does a caller beyond their own.
 
 Those are requests, whatever becomes of them; failed proofs are counted by `auth/throttle.py`, by account too, in the
 database, for they must hold over processes without Redis and without mercy.
 
 Headers: `RateLimit-Limit`, `-Remaining` and `-Reset` (seconds), as clients read them
-(draft-ietf-httpapi-ratelimit-headers, up to version 07), of the limit that is reached, else of the caller's, else of
-the address'; and with 429 `Retry-After`.
+(draft-ietf-httpapi-ratelimit-headers, up to version 07), of the limit of which least is left; and with 429
+`Retry-After`.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import ceil
-from time import time
+from time import monotonic, time
 from typing import Any, cast
 
 import structlog
@@ -35,9 +36,9 @@ from saas.limit_counts import CountsInMemory
 PATHS = ("/api/", "/oauth/", "/scim/")
 """What programs use."""
 SIGN_IN = frozenset(
-    {"/api/v1/auth/revoke", "/api/v1/auth/token", "/auth/login", "/auth/mf-recovery", "/auth/reset",
-     "/auth/tf-validate", "/auth/wan-signin", "/auth/wan-signin/<token>", "/oauth/introspect", "/oauth/revoke",
-     "/oauth/token"}
+    {"/api/v1/auth/revoke", "/api/v1/auth/token", "/auth/confirm", "/auth/login", "/auth/mf-recovery", "/auth/reset",
+     "/auth/tf-validate", "/auth/wan-signin", "/auth/wan-signin/<token>", "/invitation/<token>/directory",
+     "/oauth/introspect", "/oauth/revoke", "/oauth/token"}
 )  # fmt: skip
 """Rules of the addresses, when posted to, where somebody proves who they are."""
 
@@ -70,12 +71,12 @@ class Counters:
         return max(1, ceil(at - time())) if storage is counted.storage else None
 
     def _using(self, ask: Callable[[Storage], Any]) -> tuple[Storage, Any]:
-        if time() >= self.spare_until:
+        if monotonic() >= self.spare_until:
             try:
                 return self.storage, ask(self.storage)
             except Exception as error:  # whatever the client raises: counting in each process is better than refusing
                 log.warning("requests are counted in each process: Redis does not answer", error=type(error).__name__)
-                self.spare_until = time() + _LEFT_ALONE
+                self.spare_until = monotonic() + _LEFT_ALONE
         return self.spare, ask(self.spare)
 
 
@@ -89,9 +90,9 @@ class Counted:
     used: int
 
     @property
-    def is_over(self) -> bool:
-        """Whether it is one too many."""
-        return self.used > self.item.amount
+    def left(self) -> int:
+        """How many more there may be; less than none when it is one too many."""
+        return self.item.amount - self.used
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -126,8 +127,8 @@ def count_address() -> None:
 def count_caller() -> None:
     """Refuse a caller, or a tenant, beyond their limits. A before_request hook."""
     if "tenant" in g and request.path.startswith(PATHS) and (caller := _caller()) is not None:
+        _count("caller", f"{g.tenant.id}:{caller}")  # first: who is refused must not use up what is the others', too
         _count("tenant", str(g.tenant.id))
-        _count("caller", f"{g.tenant.id}:{caller}")
 
 
 def tell(response: Response) -> Response:
@@ -136,18 +137,20 @@ def tell(response: Response) -> Response:
     if counted is None:
         return response
     response.headers["RateLimit-Limit"] = str(counted.item.amount)
-    response.headers["RateLimit-Remaining"] = str(max(counted.item.amount - counted.used, 0))
+    response.headers["RateLimit-Remaining"] = str(max(counted.left, 0))
     reset = current_app.extensions["limits"].reset_of(counted)
     if reset is not None:
         response.headers["RateLimit-Reset"] = str(reset)
-    if counted.is_over and response.status_code == 429:
+    if counted.left < 0 and response.status_code == 429:
         response.headers["Retry-After"] = str(reset or counted.item.get_expiry())
     return response
 
 
 def _count(scope: str, key: str) -> None:
-    g.counted = counted = current_app.extensions["limits"].count(scope, key)
-    if counted.is_over:
+    counted: Counted = current_app.extensions["limits"].count(scope, key)
+    if "counted" not in g or counted.left < g.counted.left:
+        g.counted = counted
+    if counted.left < 0:
         raise TooManyRequests
 
 

@@ -36,6 +36,17 @@ _PROBLEM = {
         },
     },
 }
+_TOLD: Mapping[str, Any] = {
+    "RateLimit-Limit": {
+        "schema": {"type": "integer"},
+        "description": "Requests a minute, of the limit of which least is left: the address', the caller's or the"
+        " workspace's.",
+    },
+    "RateLimit-Remaining": {"schema": {"type": "integer"}, "description": "How many of them are left."},
+    "RateLimit-Reset": {"schema": {"type": "integer"}, "description": "Seconds until there are all of them again."},
+    "X-Request-ID": {"schema": {"type": "string"}, "description": "Names this request in our logs."},
+}
+"""Headers of every answer."""
 _REFUSALS = {
     400: "Malformed",
     401: "NotSignedIn",
@@ -76,6 +87,7 @@ def describe(app: Flask) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": schemas.definitions | {"Problem": _PROBLEM},
+            "headers": _TOLD,
             "responses": {name: _refusal(status) for status, name in _REFUSALS.items()},
             "securitySchemes": _security_schemes(app),
         },
@@ -128,7 +140,10 @@ def _responses(rule: Rule, method: str, declared: Operation, access: Access, sch
     for status, model in {declared.status: declared.returns, **declared.also}.items():
         answers[str(status)] = _success(status, model, declared, schemas)
     if method == "GET" and declared.returns is not None:
-        answers["304"] = {"description": "Not changed since the state that If-None-Match names"}
+        answers["304"] = {
+            "description": "Not changed since the state that If-None-Match names",
+            "headers": _headers_told(),
+        }
     statuses = {400, 422, 429, 500, 503, *declared.errors}
     if not access.public:
         statuses |= {401, 403}
@@ -146,14 +161,15 @@ def _responses(rule: Rule, method: str, declared: Operation, access: Access, sch
 
 def _success(status: int, model: Any, declared: Operation, schemas: Schemas) -> dict[str, Any]:
     if model is None:
-        return {"description": "Done"}
+        return {"description": "Done", "headers": _headers_told()}
     schema = schemas.of(model, "serialization")
     answer: dict[str, Any] = {
         "description": declared.summary,
+        "headers": _headers_told(),
         "content": {"application/json": {"schema": schema, "example": schemas.example(schema)}},
     }
     if status == 200 and declared.body is None:
-        answer["headers"] = {"ETag": {"schema": {"type": "string"}, "description": "Names this state, for If-Match"}}
+        answer["headers"]["ETag"] = {"schema": {"type": "string"}, "description": "Names this state, for If-Match"}
     return answer
 
 
@@ -161,12 +177,20 @@ def _refusal(status: int) -> dict[str, Any]:
     kind = BY_STATUS[status]
     example = {"type": f"/api/problems#{kind}", "title": kind, "status": status, "detail": MEANINGS[kind]}
     content = {"schema": {"$ref": f"{LOCATION}Problem"}, "example": example}
-    answer: dict[str, Any] = {"description": MEANINGS[kind], "content": {"application/problem+json": content}}
+    answer: dict[str, Any] = {
+        "description": MEANINGS[kind],
+        "headers": _headers_told(),
+        "content": {"application/problem+json": content},
+    }
     if status == 401:
-        answer["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
+        answer["headers"]["WWW-Authenticate"] = {"schema": {"type": "string"}}
     if status in (429, 503):
-        answer["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}}
+        answer["headers"]["Retry-After"] = {"schema": {"type": "integer"}, "description": "Seconds"}
     return answer
+
+
+def _headers_told() -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in _TOLD}
 
 
 def _security(access: Access) -> list[dict[str, list[str]]]:

@@ -16,13 +16,14 @@ from typing import Any, TypeVar
 
 from flask import Response, abort, current_app, g, request
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from werkzeug.exceptions import PreconditionFailed
+from werkzeug.exceptions import BadRequest, NotFound, PreconditionFailed
 
 from auth import validation
 from auth.permissions import access_of, permits
 from saas import idempotency
 from saas.api import InvalidFields, read_object
 from saas.shapes import Page
+from tenants.db import TenantScoped
 from tenants.locks import hold
 from tenants.request import look_again
 
@@ -47,6 +48,8 @@ class Operation:
     description: str = ""
     also: Mapping[int, Any] = field(default_factory=dict)
     """Further statuses of success, with what is given then."""
+    row: type[TenantScoped] | None = None
+    """Whose row of the id in the address is read, if it is one thing that can be changed."""
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
@@ -78,17 +81,19 @@ def operation(
     tag: str = "",
     description: str = "",
     also: Mapping[int, Any] | None = None,
+    row: type[TenantScoped] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declare an API view.
 
     It is called with what the body and the query are parsed to, as `body` and `query`. `errors` are the statuses beside
-    those that any operation of its kind can answer. Answers 422 for what does not fit.
+    those that any operation of its kind can answer. `row` is held while a change with a condition is made of what this
+    operation reads. Answers 422 for what does not fit.
     """
 
     def declare(view: Callable[..., Any]) -> Callable[..., Any]:
         given = status or (200 if returns is not None else 204)
         told = description or (view.__doc__ or "").strip()
-        declared = Operation(summary, view, body, query, returns, given, errors, tag, told, also or {})
+        declared = Operation(summary, view, body, query, returns, given, errors, tag, told, also or {}, row)
 
         @wraps(view)
         def answer(**arguments: Any) -> Response:
@@ -118,7 +123,7 @@ def read_body(model: type[Model]) -> Model:
     Raises InvalidFields.
     """
     # A form has been read by then, and is not nothing.
-    if not is_required(model) and not request.get_data() and not request.content_length:
+    if not (is_required(model) or request.get_data() or request.content_length or request.form or request.files):
         return model()
     read_object()  # refuses what is no object, or too much of one
     # As JSON and strictly: a date is text there, and neither 1 nor "no" is a truth value.
@@ -147,7 +152,7 @@ def _told(parse: Callable[[], T]) -> T:
 
 
 def _perform(declared: Operation, arguments: Mapping[str, Any], chosen: Any) -> Response:
-    _check_precondition(arguments)
+    _check_precondition()
     value, status, headers = _parts(declared.view(**arguments), declared.status)
     if isinstance(value, Response):
         return value
@@ -196,10 +201,14 @@ def _with_tag(response: Response, full: bytes, declared: Operation) -> Response:
     return response
 
 
-def _check_precondition(arguments: Mapping[str, Any]) -> None:
+def _check_precondition() -> None:
     """Refuse a change of something else than the caller has seen: `If-Match` (RFC 9110, section 13.1.1)."""
-    if request.method in ("GET", "HEAD", "POST") or not request.if_match:
+    named, others = "If-Match" in request.headers, "If-None-Match" in request.headers
+    if request.method in ("GET", "HEAD", "POST") or not (named or others):
         return
+    if (named and not request.if_match) or (others and not request.if_none_match):
+        # Not as if there was none: who has sent it wants to be asked.
+        raise BadRequest("If-Match and If-None-Match hold entity tags, in quotation marks.")
     reading = _reading()
     if reading is None:
         raise PreconditionFailed("there is nothing to compare with at this address")
@@ -207,15 +216,27 @@ def _check_precondition(arguments: Mapping[str, Any]) -> None:
     access = access_of(current_app, endpoint)
     if access is None or not permits(access, own):
         abort(403)  # else they could find out by guesses what they may not read
-    # Whoever else changes it with such a condition waits here, and then sees what we have done. Not by the address as
-    # it is written: an id can be in more than one way.
-    hold(g.db, f"{endpoint} {sorted(own.items())}")
+    # Whoever else changes it waits from here on, with a condition or without, here or at our pages; and what they have
+    # done is seen.
+    hold(g.db, declared.row, next(iter(own.values()), None))
     look_again()
-    queries = {"query": declared.query()} if declared.query is not None else {}
-    value, _status, _headers = _parts(declared.view(**own, **queries), declared.status)
-    full = declared.adapter.dump_json(declared.adapter.validate_python(value))
-    if not request.if_match.contains(_tag(full)):
+    tag = _present_tag(declared, own)
+    if named and (tag is None or not request.if_match.contains(tag)):
         raise PreconditionFailed("it is not any more as you have seen it")
+    if others and tag is not None and request.if_none_match.contains_weak(tag):
+        raise PreconditionFailed("it is as you say that it is not")
+
+
+def _present_tag(declared: Operation, own: Mapping[str, Any]) -> str | None:
+    """The state of what an operation reads; None when there is no such thing, and it may be made."""
+    queries = {"query": declared.query()} if declared.query is not None else {}
+    try:
+        value, _status, _headers = _parts(declared.view(**own, **queries), declared.status)
+    except NotFound:
+        if "If-Match" in request.headers:
+            raise
+        return None
+    return _tag(declared.adapter.dump_json(declared.adapter.validate_python(value)))
 
 
 def _reading() -> tuple[str, Operation, Mapping[str, Any]] | None:

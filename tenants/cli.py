@@ -14,6 +14,7 @@ from flask.cli import AppGroup
 from tenants.context import Tenant, bound
 from tenants.errors import TenancyError
 from tenants.lifecycle import (
+    change_plan,
     create_tenant,
     find_tenant,
     list_tenants,
@@ -107,6 +108,18 @@ def rename(slug: str, name: str | None, new_slug: str | None) -> None:
     if not name and not new_slug:
         raise click.UsageError("give --name, --slug or both")
     _print(rename_tenant(slug, name=name, new_slug=new_slug))
+
+
+@tenants.command("plan")
+@click.argument("slug")
+@click.argument("plan")
+@say_errors
+def plan_(slug: str, plan: str) -> None:
+    """Put a tenant on another PLAN, one of the settings'."""
+    known = current_app.extensions["tenants"].settings.plans
+    if plan not in known:
+        raise click.UsageError(f"no plan '{plan}'; there are {', '.join(sorted(known))}")
+    _print(change_plan(slug, plan))
 
 
 @tenants.command("run", context_settings={"ignore_unknown_options": True})

@@ -61,6 +61,11 @@ def resume_tenant(slug: str) -> Tenant:
     return _change(slug, status=TenantStatus.ACTIVE)
 
 
+def change_plan(slug: str, plan: str) -> Tenant:
+    """Put a tenant on another plan, whose limits hold from the next request of every process on."""
+    return _change(slug, plan=plan)
+
+
 def rename_tenant(slug: str, *, name: str | None = None, new_slug: str | None = None) -> Tenant:
     """Change a tenant's name, or the slug under which it is reached. Raises InvalidSlug, SlugTaken."""
     changes = {"name": name} if name else {}

@@ -1,18 +1,23 @@
-"""Names that one transaction of a tenant holds at a time."""
+"""Rows of a tenant that one transaction holds at a time."""
 
-import hashlib
+import uuid
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
-from tenants.db import TenantSession
+from tenants.db import TenantScoped, TenantSession
+from tenants.models import TenantRow
 
 
-def hold(session: TenantSession, name: str) -> None:
-    """Wait until no other transaction of the tenant holds `name`, and hold it until this one's end.
+def hold(session: TenantSession, model: type[TenantScoped] | None = None, id: uuid.UUID | None = None) -> None:
+    """Wait for whoever is changing that row, and keep everybody from changing it until this transaction's end.
 
-    On SQLite whoever writes is alone anyway.
+    Without a row, or where access depends on it, the tenant's own is held: first, for that is the order in which a
+    flush writes. References to what is held can be made meanwhile. On SQLite whoever writes is alone anyway.
     """
-    connection = session.connection()
-    if connection.dialect.name == "postgresql":
-        key = int.from_bytes(hashlib.sha256(session.tenant_id.bytes + name.encode()).digest()[:8], signed=True)
-        connection.execute(select(func.pg_advisory_xact_lock(key)))
+    if session.get_bind().dialect.name == "sqlite":
+        return
+    if model is None or model.decides_access:
+        of_tenant = select(TenantRow.id).where(TenantRow.id == session.tenant_id)
+        session.execute(of_tenant.with_for_update(key_share=True))
+    if model is not None:
+        session.execute(select(model.id).where(model.id == id).with_for_update(key_share=True))

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from sqlalchemy import event
 
 from auth import identity, roles, users
 from auth.audit_bounds import MOST
-from saas import create_app
+from saas import create_app, idempotency
 from tenants.context import bound
+from tests.auth import sources
+from tests.auth.scim.conftest import SETTINGS, provider_for
 from tests.conftest import Database
 from tests.factories import Workspace, add_person, make_project, make_workspace
 from tests.program import Program, personal_token, signed_in_program
@@ -86,6 +89,14 @@ def test_a_token_costs_no_more_trips_than_a_cookie(
     for _ in range(8):
         assert program.get("/api/v1/me").status_code == 200
     assert trips.during(lambda: program.get("/api/v1/me")) == 1 + ENDING
+
+
+def test_a_provisioning_token_costs_none_of_its_own(app: Flask, trips: Trips) -> None:
+    workspace = make_workspace(app)
+    provider = provider_for(app, workspace, sources.add(app, workspace, "work", "oidc", SETTINGS, secret="secret"))
+    for _ in range(8):
+        assert provider.get("/ServiceProviderConfig").status_code == 200
+    assert trips.during(lambda: provider.get("/ServiceProviderConfig")) == 1 + ENDING
 
 
 def test_a_bad_token_costs_one_trip_and_none_for_a_signature(app: Flask, trips: Trips) -> None:
@@ -165,6 +176,37 @@ def test_a_denial_makes_no_later_request_pay(app: Flask, trips: Trips) -> None:
     for _ in range(3):
         viewer.client.post("/api/v1/projects", base_url=viewer.base, json={"name": "x"}, headers={"X-CSRFToken": token})
     assert trips.during(lambda: viewer.get("/api/v1/projects")) == 1 + THE_VIEWS_OWN + ENDING
+
+
+def test_an_idempotency_key_costs_two_trips_more(app: Flask, trips: Trips, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency, "_SWEPT_EVERY", 2**200)
+    program, numbers = personal_token(app, make_workspace(app)), count()
+
+    def create(**headers: str) -> None:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        assert program.post("/api/v1/projects", {"name": "x"}, headers=named).status_code == 201
+
+    for _ in range(8):
+        create()
+        create(Idempotency_Key=str(next(numbers)))
+    plain = trips.during(create)
+    assert trips.during(lambda: create(Idempotency_Key=str(next(numbers)))) == plain + 2
+
+
+def test_a_condition_costs_three_trips_more_than_a_change_without(app: Flask, trips: Trips) -> None:
+    acme, numbers = make_workspace(app), count()
+    program, path = personal_token(app, acme), f"/api/v1/projects/{make_project(app, acme)}"
+
+    def change(**headers: str) -> str:
+        answer = program.open("PATCH", path, json={"name": f"Name {next(numbers)}"}, headers=headers)
+        assert answer.status_code == 200
+        return str(answer.headers["ETag"])
+
+    for _ in range(8):
+        change(**{"If-Match": change()})
+    plain, seen = trips.during(change), program.get(path).headers["ETag"]
+    the_row_the_tenant_and_a_read = 3
+    assert trips.during(lambda: change(**{"If-Match": seen})) <= plain + the_row_the_tenant_and_a_read
 
 
 def test_static_files_and_health_cost_no_trip(app: Flask, trips: Trips) -> None:

@@ -18,7 +18,7 @@ from tests.servers import free_port
 
 pytestmark = pytest.mark.slow
 
-THREADS = 2
+THREADS, CONNECTIONS = 2, 50
 WAIT = 60
 """Seconds, within which everything here has happened long ago."""
 APPLICATION = """
@@ -50,7 +50,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     (folder / "served.py").write_text(APPLICATION, encoding="utf-8")
     given = {
         "PYTHONPATH": str(folder), "BIND": f"127.0.0.1:{port}", "WEB_CONCURRENCY": "1", "WEB_THREADS": str(THREADS),
-        "WEB_RECEIVE_TIMEOUT": "1", "WEB_SEND_TIMEOUT": "1",
+        "WEB_RECEIVE_TIMEOUT": "1", "WEB_SEND_TIMEOUT": "1", "WEB_CONNECTIONS": str(CONNECTIONS),
     }  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-m", "gunicorn", "-c", str(DEPLOY / "gunicorn.conf.py"), "served:app"],
@@ -137,6 +137,21 @@ def test_half_a_body_is_not_taken_for_a_whole_one(port: int, beginning: bytes) -
 def test_clients_that_send_nothing_hold_no_thread(port: int) -> None:
     idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(20 * THREADS)]
     try:
+        assert ask(port) == b"shown"
+    finally:
+        for client in idle:
+            client.close()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"], ids=["nothing", "a request"])
+def test_idle_connections_keep_nobody_out_however_many_there_are(port: int, sent: bytes) -> None:
+    idle = []
+    try:
+        for _ in range(2 * CONNECTIONS):
+            idle.append(socket.create_connection(("127.0.0.1", port), timeout=WAIT))
+            if sent:
+                idle[-1].sendall(sent)
+                assert idle[-1].recv(12) == b"HTTP/1.1 200"
         assert ask(port) == b"shown"
     finally:
         for client in idle:

@@ -16,7 +16,8 @@ from saas.limit_counts import CountsInMemory
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time, which stands still until it is set."""
     now = [1_000_000.0]
-    monkeypatch.setattr(limit_counts, "time", lambda: now[0])
+    for clock in ("time", "monotonic"):
+        monkeypatch.setattr(limit_counts, clock, lambda: now[0])
     return now
 
 
@@ -45,6 +46,29 @@ def test_what_is_over_takes_no_room(clock: list[float]) -> None:
     clock[0] += 60
     counts.incr("another", 60)
     assert set(counts._counts) == {"another"}
+
+
+def test_however_many_there_are_they_take_no_more_room_than_that(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limit_counts, "MOST", 100)
+    counts = CountsInMemory()
+    for number in range(1000):
+        counts.incr(f"address {number}", 60)
+    assert list(counts._counts) == [f"address {number}" for number in range(900, 1000)]
+
+
+def test_a_clock_that_is_set_back_refuses_nobody_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    wall, steady = [1_000_000.0], [50.0]
+    monkeypatch.setattr(limit_counts, "time", lambda: wall[0])
+    monkeypatch.setattr(limit_counts, "monotonic", lambda: steady[0])
+    counts = CountsInMemory()
+    counts.incr("a", 60)
+    wall[0] -= 3600
+    steady[0] += 30
+    assert counts.get_expiry("a") == wall[0] + 30
+    steady[0] += 30
+    assert counts.incr("a", 60) == 1
 
 
 def test_they_can_be_forgotten(clock: list[float]) -> None:
