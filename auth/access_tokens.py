@@ -7,9 +7,9 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from flask import current_app, g
+from flask import g
 
-from auth import signing_keys
+from auth import issuers, signing_keys
 from auth.errors import InvalidToken
 from auth.sessions import Login
 from tenants.db import now
@@ -26,9 +26,10 @@ def issue(login_id: uuid.UUID, user_id: uuid.UUID, ends_at: datetime) -> tuple[s
     """A token for that login session of the bound tenant, and how many seconds it lasts; never beyond `ends_at`."""
     issued = int(now().timestamp())
     lasts = max(min(LASTS, int(ends_at.timestamp()) - issued), 0)
+    issuer = issuers.asked()
     claims = {
-        "iss": issuer(),
-        "aud": audience(),
+        "iss": issuer,
+        "aud": audience_of(issuer),
         "sub": str(user_id),
         "client_id": CLIENT,
         "tenant": str(g.tenant.id),
@@ -46,26 +47,21 @@ def proves(token: str, login: Login) -> bool:
         claims = signing_keys.verify(token, type_=TYPE)
     except InvalidToken:
         return False
+    issuer = claims.get("iss")
     wanted = {
-        "iss": issuer(),
-        "aud": audience(),
+        "aud": audience_of(issuer),
         "sub": str(login.user_id),
         "client_id": CLIENT,
         "tenant": str(g.tenant.id),
         "sid": str(login.id),
     }
-    return all(claims.get(name) == value for name, value in wanted.items()) and _is_now(claims)
+    said = all(claims.get(name) == value for name, value in wanted.items()) and _is_now(claims)
+    return said and isinstance(issuer, str) and issuers.is_ours(issuer)
 
 
-def issuer() -> str:
-    """The address of the bound tenant's host, `iss`."""
-    settings = current_app.extensions["tenants"].settings
-    return str(settings.external_url(f"{g.tenant.slug}.{settings.base_domain}"))
-
-
-def audience() -> str:
-    """The bound tenant's API, `aud`."""
-    return f"{issuer()}/api"
+def audience_of(issuer: Any) -> str:
+    """The tenant's API on that host, `aud`."""
+    return f"{issuer}/api"
 
 
 def _is_now(claims: dict[str, Any]) -> bool:

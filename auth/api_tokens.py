@@ -22,11 +22,14 @@ from auth.identity import SESSION, Identity
 from auth.models import LoginSession, User
 from auth.token_models import ApiToken, RefreshToken
 from tenants.db import now
+from tenants.keysets import LONG_AGO, Orders, filled
 
 PERSONAL, OAUTH = bearer.PERSONAL, bearer.OAUTH
 LONGEST_NAME = 100
 MOST = 100
 """Personal tokens of one person."""
+ORDERS = Orders(ApiToken.id, created=(), name=(ApiToken.name,), used=(filled(ApiToken.last_used_at, LONG_AGO),))
+"""Orders of a list of personal tokens; one that was never used comes before those that were."""
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC)  # no time zone leads a moment before it out of the calendar
 
 
@@ -77,6 +80,8 @@ def create(
     _check_end(expires_at)
     # Whoever else makes one for the same person waits here.
     user = g.db.get_one(User, (g.tenant.id, owner.user_id), with_for_update=True)
+    if not user.active or user.fs_uniquifier != owner.handle:  # closed, or with another password, in this moment
+        raise NotAllowed(_("Your account was changed in this moment. Sign in again."))
     mine = select(func.count()).select_from(ApiToken).where(ApiToken.user_id == user.id, ApiToken.kind == PERSONAL)
     if (g.db.scalar(mine) or 0) >= MOST:
         raise NotAllowed(_("You have %(most)s tokens, and more are not possible: revoke one first.", most=MOST))
@@ -95,10 +100,10 @@ def create(
     return row, secret
 
 
-def list_of(user_id: uuid.UUID) -> Sequence[ApiToken]:
-    """A user's personal tokens, the newest first; those that are over, too, until they are revoked."""
+def list_of(user_id: uuid.UUID, *, sort: str = "-created") -> Sequence[ApiToken]:
+    """A user's personal tokens, in one of the orders of ORDERS; those that are over, too, until they are revoked."""
     mine = select(ApiToken).where(ApiToken.user_id == user_id, ApiToken.kind == PERSONAL)
-    found: Sequence[ApiToken] = g.db.scalars(mine.order_by(ApiToken.created_at.desc(), ApiToken.id.desc())).all()
+    found: Sequence[ApiToken] = g.db.scalars(ORDERS[sort].page(mine)).all()
     return found
 
 
@@ -118,11 +123,16 @@ def revoke(row: ApiToken, *, actor: Identity | None) -> None:
 
 def end_all(user_id: uuid.UUID) -> int:
     """End everything that programs show for a user, personal or of apps; gives back how many tokens there were."""
+    return end_all_of([user_id])
+
+
+def end_all_of(user_ids: Collection[uuid.UUID]) -> int:
+    """The same of several users at once."""
     # Apps that are being given tokens come to an end first, so that these are seen (`auth/consents.py`).
-    g.db.scalars(select(Consent.id).where(Consent.user_id == user_id).order_by(Consent.id).with_for_update()).all()
-    g.db.execute(delete(AuthorizationCode).where(AuthorizationCode.user_id == user_id))
-    g.db.execute(delete(RefreshToken).where(RefreshToken.user_id == user_id))
-    ended: int = g.db.execute(delete(ApiToken).where(ApiToken.user_id == user_id)).rowcount
+    g.db.scalars(select(Consent.id).where(Consent.user_id.in_(user_ids)).order_by(Consent.id).with_for_update()).all()
+    g.db.execute(delete(AuthorizationCode).where(AuthorizationCode.user_id.in_(user_ids)))
+    g.db.execute(delete(RefreshToken).where(RefreshToken.user_id.in_(user_ids)))
+    ended: int = g.db.execute(delete(ApiToken).where(ApiToken.user_id.in_(user_ids))).rowcount
     return ended
 
 

@@ -18,7 +18,7 @@ from flask import current_app, g, request
 from sqlalchemy import and_, bindparam, select, update
 
 from auth import policy, sessions, token_secrets
-from auth.client_models import OAuthClient
+from auth.client_models import Consent, OAuthClient
 from auth.signing_keys import LONGEST
 from auth.token_models import ApiToken
 from tenants.context import afterwards
@@ -29,6 +29,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 NOBODY, JWT, TOKEN, BAD = "nobody", "jwt", "token", "bad"
 PERSONAL, OAUTH = "personal", "oauth"
 """Kinds of `ApiToken`."""
+APP = "app"
+"""Kind of an `OAuthClient` that acts for people who allow it."""
 _PREFIX = "/api/"
 _USED_EVERY = timedelta(minutes=1)
 _BY_HASH = (
@@ -36,9 +38,17 @@ _BY_HASH = (
         ApiToken.id, ApiToken.kind, ApiToken.user_id, ApiToken.client_id, ApiToken.permissions, ApiToken.scopes,
         ApiToken.provider, ApiToken.single_sign_on, ApiToken.created_at, ApiToken.expires_at, ApiToken.last_used_at,
         OAuthClient.kind.label("client_kind"), OAuthClient.active.label("client_active"),
-        OAuthClient.permissions.label("client_permissions"),
+        OAuthClient.permissions.label("client_permissions"), ApiToken.signed_in_at, ApiToken.allowed_at,
+        Consent.id.label("consent_id"),
     )
     .outerjoin(OAuthClient, and_(OAuthClient.tenant_id == ApiToken.tenant_id, OAuthClient.id == ApiToken.client_id))
+    .outerjoin(
+        Consent,
+        and_(
+            Consent.tenant_id == ApiToken.tenant_id, Consent.user_id == ApiToken.user_id,
+            Consent.client_id == ApiToken.client_id,
+        ),
+    )
     .where(ApiToken.tenant_id == bindparam("bound_tenant"), ApiToken.token_hash == bindparam("token_hash"))
 )  # fmt: skip
 
@@ -113,15 +123,24 @@ def of_opening(answer: Sequence[Any] | None) -> Token | None:
     if answer is None:
         return None
     (id, kind, user_id, client_id, permissions, scopes, provider, single_sign_on, created_at, expires_at, last_used_at,
-     client_kind, client_active, client_permissions) = answer  # fmt: skip
-    if not _lasts(kind, created_at, expires_at) or client_active is False:
+     client_kind, client_active, client_permissions, signed_in_at, allowed_at, consent_id) = answer  # fmt: skip
+    ends = policy.current().app_ends_at(signed_in_at, allowed_at) if kind == OAUTH else _rules_end(created_at)
+    if client_active is False or not _is_before(expires_at) or not _is_before(ends):
         return None
     most = frozenset(permissions)
-    if client_kind == "app":  # an app that may do less by now does less at once
-        most &= frozenset(client_permissions)
+    if client_kind == APP:
+        if consent_id is None:
+            return None
+        most &= frozenset(client_permissions)  # an app that may do less by now does less at once
     return Token(
         id, kind, user_id, client_id, most, frozenset(scopes), provider, single_sign_on, last_used_at,
     )  # fmt: skip
+
+
+def look_up(token_hash: str) -> Token | None:
+    """The token of that hash, as the opening would have read it: of a request that asks about one."""
+    found = g.db.connection().execute(_BY_HASH, {"bound_tenant": g.tenant.id, "token_hash": token_hash}).one_or_none()
+    return of_opening(found)
 
 
 def touch(token: Token) -> None:
@@ -135,12 +154,14 @@ def touch(token: Token) -> None:
     afterwards(write)
 
 
-def _lasts(kind: str, created_at: datetime, expires_at: datetime | None) -> bool:
-    moment = now()
-    if kind == PERSONAL and (days := policy.current().longest_token_days) is not None:
-        # The rule holds for tokens that were made before it, too.
-        return moment < min(created_at + timedelta(days=days), expires_at or datetime.max.replace(tzinfo=moment.tzinfo))
-    return expires_at is None or moment < expires_at
+def _rules_end(created_at: datetime) -> datetime | None:
+    """When a personal token ends by the rules: they hold for those that were made before them, too."""
+    days = policy.current().longest_token_days
+    return created_at + timedelta(days=days) if days is not None else None
+
+
+def _is_before(end: datetime | None) -> bool:
+    return end is None or now() < end
 
 
 def _read(header: str) -> Shown:

@@ -136,6 +136,7 @@ def switch(client: OAuthClient, *, active: bool, actor: Identity | None) -> None
         return
     client.active = active
     if not active:
+        g.db.flush()  # first: it waits for whoever is being given tokens just now, so that these are seen
         end_tokens(client)
     audit.record("app enabled" if active else "app disabled", party_of(client), actor=actor)
 

@@ -17,8 +17,9 @@ from tenants.db import now
 
 
 def covers(user_id: uuid.UUID, client: OAuthClient, wanted: Scope) -> bool:
-    """Whether the person has allowed the app all of that before."""
-    found = _find(user_id, client)
+    """Whether the person has allowed the app all of that before; if so, it is not taken back meanwhile."""
+    same = select(Consent).where(Consent.user_id == user_id, Consent.client_id == client.id)
+    found: Consent | None = g.db.scalar(same.with_for_update(read=True, key_share=True))
     if found is None:
         return False
     return wanted.permissions <= frozenset(found.permissions) and wanted.identity <= frozenset(found.scopes)
@@ -96,9 +97,3 @@ def revoke(person: Identity, consent_id: uuid.UUID) -> bool:
         g.db.execute(delete(model).where(model.user_id == person.user_id, model.client_id == client.id))
     audit.record("app no longer allowed", clients.party_of(client), actor=person)
     return True
-
-
-def _find(user_id: uuid.UUID, client: OAuthClient) -> Consent | None:
-    wanted = select(Consent).where(Consent.user_id == user_id, Consent.client_id == client.id)
-    found: Consent | None = g.db.scalar(wanted)
-    return found

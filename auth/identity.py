@@ -162,6 +162,22 @@ def signed_in_by(login: "sessions.Login | LoginSession", means: str) -> Identity
     return Identity(login.user_id, snapshot, sessions.as_value(login), means=means)
 
 
+def lent_by(token: bearer.Token | None) -> Identity | None:
+    """Whose token that is, with what is left of their rights, if it lets anybody in from here; None otherwise.
+
+    This is asked of every token, by whatever way it comes: shown by a bearer, asked about at introspection, or as the
+    code or refresh token that the next one is to be had for.
+    """
+    snapshot = snapshot_of(token.user_id) if token is not None else None
+    if token is None or snapshot is None or not admits(token.user_id, snapshot, token.provider):
+        return None
+    identity = Identity(token.user_id, _cut(snapshot, token), token=token, means=token.kind)
+    # A service account cannot have one; of all others a token knows by which source they had come.
+    if token.kind == bearer.PERSONAL or token.provider:
+        identity.lacks_second_factor = _lacks_factor(snapshot, sso=token.single_sign_on)
+    return identity
+
+
 def _identify() -> Identity:
     session, shown = g.get("db"), bearer.shown()
     if session is None:
@@ -189,14 +205,9 @@ def _by_login(login: "sessions.Login | None", means: str) -> Identity | None:
 
 
 def _by_token(token: bearer.Token | None) -> Identity | None:
-    snapshot = snapshot_of(token.user_id) if token is not None else None
-    if token is None or snapshot is None or not admits(token.user_id, snapshot, token.provider):
-        return None
-    bearer.touch(token)
-    identity = Identity(token.user_id, _cut(snapshot, token), token=token, means=token.kind)
-    # A service account cannot have one; of all others a token knows by which source they had come.
-    if token.kind == bearer.PERSONAL or token.provider:
-        identity.lacks_second_factor = _lacks_factor(snapshot, sso=token.single_sign_on)
+    identity = lent_by(token)
+    if identity is not None and token is not None:
+        bearer.touch(token)
     return identity
 
 

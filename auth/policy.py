@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Annotated, Literal
 
@@ -27,11 +28,12 @@ class Policy(BaseModel):
     second_factor_roles: tuple[_Role, ...] = Field(default=(), max_length=100)
     """Names of the roles whose holders have to have one, if it is not everybody."""
     session_hours: int | None = Field(default=None, ge=1, le=24 * 90)
-    """Hours until a login session ends, remembered or not."""
+    """Hours until a login session ends, remembered or not, and with it what an app was allowed by it."""
     idle_minutes: int | None = Field(default=None, ge=5, le=60 * 24 * 90)
-    """Minutes without a click after which it ends."""
+    """Minutes without a click after which it ends; for an app, minutes after its token without asking for the next."""
     longest_token_days: int | None = Field(default=None, ge=1, le=3650)
-    """Days after which a personal token ends at the latest; without it, one may be made without an end."""
+    """Days after which a personal token ends at the latest, and what an app was allowed. Without it, a personal token
+    may be made without an end."""
     networks: tuple[str, ...] = Field(default=(), max_length=50)
     """Networks (CIDR) from which people are served; none: from anywhere."""
 
@@ -56,6 +58,19 @@ class Policy(BaseModel):
         if isinstance(caller, ipaddress.IPv6Address):
             caller = caller.ipv4_mapped or caller
         return any(caller in ipaddress.ip_network(network) for network in self.networks)
+
+    def app_ends_at(self, signed_in_at: datetime | None, allowed_at: datetime | None) -> datetime | None:
+        """When an app that was allowed something has to ask anew, by these rules; None: they do not say.
+
+        No later than the login session that it was allowed by would end, counted from when the person had proved who
+        they are; and no later than a token that they had made themselves, counted from when they allowed it.
+        """
+        ends = []
+        if self.session_hours is not None and signed_in_at is not None:
+            ends.append(signed_in_at + timedelta(hours=self.session_hours))
+        if self.longest_token_days is not None and allowed_at is not None:
+            ends.append(allowed_at + timedelta(days=self.longest_token_days))
+        return min(ends, default=None)
 
     def wants_second_factor(self, roles: tuple[str, ...]) -> bool:
         """Whether somebody with these roles has to have a second factor."""

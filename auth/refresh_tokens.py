@@ -75,7 +75,9 @@ def _find(secret: str) -> RefreshToken:
 
 def _give(login: LoginSession, family: uuid.UUID) -> Tokens:
     secret, moment = token_secrets.make(token_secrets.REFRESH), now()
-    ends: datetime = min(moment + IDLE, login.expires_at)
+    last = sessions.ends_at(login)
+    # Not cut by the rule about idle login sessions, which an access token keeps from being idle, too.
+    ends: datetime = min(moment + IDLE, last)
     g.db.add(
         RefreshToken(
             token_hash=token_secrets.digest(secret),
@@ -83,10 +85,10 @@ def _give(login: LoginSession, family: uuid.UUID) -> Tokens:
             user_id=login.user_id,
             login_session_id=login.id,
             expires_at=ends,
-            family_expires_at=login.expires_at,
+            family_expires_at=last,
         )
     )
-    access, lasts = access_tokens.issue(login.id, login.user_id, login.expires_at)
+    access, lasts = access_tokens.issue(login.id, login.user_id, last)
     return Tokens(access, lasts, secret, int((ends - moment).total_seconds()))
 
 

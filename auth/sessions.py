@@ -244,6 +244,12 @@ def end_current() -> None:
     session.pop(_COOKIE_KEY, None)
 
 
+def ends_at(login: Login | LoginSession) -> datetime:
+    """When it is over at the latest. Rules hold for login sessions that have begun before them, too."""
+    hours = policy.current().session_hours
+    return min(login.expires_at, login.created_at + timedelta(hours=hours)) if hours is not None else login.expires_at
+
+
 def counts(login: Login | LoginSession) -> bool:
     """Whether it is neither idle nor over."""
     settings = current_app.extensions["tenants"].settings
@@ -256,10 +262,7 @@ def counts(login: Login | LoginSession) -> bool:
     rules, moment = policy.current(), now()
     if rules.idle_minutes is not None:
         idle = min(idle, timedelta(minutes=rules.idle_minutes))
-    # Rules hold for login sessions that have begun before them, too.
-    if rules.session_hours is not None and moment - login.created_at >= timedelta(hours=rules.session_hours):
-        return False
-    return moment < login.expires_at and moment - login.seen_at < idle
+    return moment < ends_at(login) and moment - login.seen_at < idle
 
 
 def _token() -> str | None:

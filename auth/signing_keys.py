@@ -51,6 +51,12 @@ class _Public:
 _known: dict[uuid.UUID, tuple[int, Mapping[str, _Public]]] = {}
 
 
+def ensure() -> None:
+    """Have the bound tenant's first key made now, if it has none: `sign` would lock the tenant later than others do."""
+    if not any(public.retired_at is None for public in _public_keys().values()):
+        _first()
+
+
 def sign(claims: Mapping[str, Any], *, type_: str) -> str:
     """A token of these claims, and of that type (`typ`), signed for the bound tenant; the first one makes its key."""
     row = _newest() or _first()

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from flask import g
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 
-from auth import audit, default_role, groups, roles
+from auth import api_tokens, audit, default_role, groups, roles
 from auth.errors import AuthError, NotAllowed, SyncStopped
 from auth.models import LoginSession, User
 from auth.providers.base import ExternalIdentity
@@ -186,6 +186,7 @@ class Sync:
         closed = update(User).where(User.id.in_([one.user_id for one in leaving]), User.active).values(active=False)
         ids = self._closed_owners | set(g.db.scalars(closed.returning(User.id)))
         g.db.execute(delete(LoginSession).where(LoginSession.user_id.in_(ids)))
+        api_tokens.end_all_of(ids)
         marked = [one.link_id for one in leaving if one.user_id in ids]
         g.db.execute(update(LinkedIdentity).where(LinkedIdentity.id.in_(marked)).values(departed_at=now()))
         departed = [one for one in leaving if one.user_id in ids]

@@ -51,6 +51,10 @@ class ApiToken(TenantScoped, Base):
     """Of a personal token, the source that vouched for the person when they made it."""
     single_sign_on: Mapped[bool] = mapped_column(default=False)
     """Whether that was an identity provider, which asks for second factors of its own."""
+    signed_in_at: Mapped[datetime | None]
+    """Of a token that an app has for a person, when they had proved who they are: rules count from then."""
+    allowed_at: Mapped[datetime | None]
+    """Of the same, when they allowed it."""
     created_at: Mapped[datetime] = mapped_column(default=now)
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
@@ -82,6 +86,9 @@ class RefreshToken(TenantScoped, Base):
     scopes: Mapped[list[str]] = mapped_column(default=list)
     provider: Mapped[str] = mapped_column(String(80), default="")
     """Of an OAuth client's, the source that vouched for the person who consented."""
+    signed_in_at: Mapped[datetime | None]
+    allowed_at: Mapped[datetime | None]
+    """Of an OAuth client's, as in `ApiToken`."""
     created_at: Mapped[datetime] = mapped_column(default=now)
     used_at: Mapped[datetime | None]
     expires_at: Mapped[datetime]

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from auth import consents, redirect_uris, throttle
 from auth.errors import SecondFactorNeeded, Throttled
 from auth.identity import SESSION, Identity
-from auth.oauth_server import prompts, scopes
+from auth.oauth_server import prompts, scopes, standing
 from auth.oauth_server.grants import Code
 from auth.oauth_server.issuing import Subject
 from auth.oauth_server.scopes import Scope
@@ -59,7 +59,9 @@ def _go_on(grant: Code, person: Identity | None) -> ResponseReturnValue:
         return redirect(url_for("security.verify", next=_back("oauth.resume")))
     asked, given = _asked(grant), _given(grant, person)
     if request.method == "POST":
-        return _decided(grant, person, given)
+        # Who holds more by now than they were shown has not allowed that.
+        is_what_was_shown = request.form.get("given", str(given)) == str(given)
+        return _decided(grant, person, given) if is_what_was_shown else _page(grant, person, asked, given)
     if wanted.asks_again or not _is_remembered(grant, person, given):
         wanted.check_may_show("consent_required")
         return _page(grant, person, asked, given)
@@ -69,6 +71,8 @@ def _go_on(grant: Code, person: Identity | None) -> ResponseReturnValue:
 def _decided(grant: Code, person: Identity, given: Scope) -> ResponseReturnValue:
     if request.form.get("decision") != "allow" or not given:
         return _answer(grant, None, given)
+    if not _is_kept(grant, person):
+        abort(401)
     consents.give(person, grant.request.client.row, given)
     return _answer(grant, person, given)
 
@@ -113,7 +117,14 @@ def _is_remembered(grant: Code, person: Identity, given: Scope) -> bool:
     row = grant.request.client.row
     if row.auth_method == "none" and redirect_uris.is_loopback(grant.redirect_uri or ""):
         return False
-    return bool(given) and person.user_id is not None and consents.covers(person.user_id, row, given)
+    if not given or person.user_id is None or not _is_kept(grant, person):
+        return False
+    return consents.covers(person.user_id, row, given)
+
+
+def _is_kept(grant: Code, person: Identity) -> bool:
+    """Whether the person is active still, and stays so, as the app stays what it is, until they are sent back."""
+    return person.user_id is not None and standing.hold(grant.request.client.row, person.user_id)
 
 
 def _asked(grant: Code) -> Scope:

@@ -18,9 +18,9 @@ from authlib.oauth2.rfc6749.grants import (
 )
 from authlib.oauth2.rfc7636 import CodeChallenge
 
-from auth import clients, consents
+from auth import clients, policy, signing_keys
 from auth.client_models import AuthorizationCode
-from auth.oauth_server import issuing, scopes
+from auth.oauth_server import issuing, scopes, standing
 from auth.oauth_server.client import Client, find_client
 from auth.oauth_server.issuing import Subject
 from auth.oauth_server.proofs import METHODS, ProofFailed
@@ -125,10 +125,13 @@ class Code(AuthorizationCodeGrant):
     def authenticate_user(self, authorization_code: Any) -> Subject | None:
         """For whom the tokens are: here the code is used up."""
         row, client = authorization_code.row, self.request.client
+        if scopes.OPENID in row.scopes:
+            signing_keys.ensure()  # first: whoever ends tokens locks the tenant before what is held here
         if not _is_lent(row, client) or not issuing.use_code(row, client.row):
             return None
         scope = _left(row, client)
-        return Subject(row.user_id, scope, row.provider, row.family) if scope else None
+        subject = Subject(row.user_id, scope, row.provider, row.family, row.signed_in_at, row.created_at)
+        return subject if scope else None
 
     def delete_authorization_code(self, authorization_code: Any) -> None:
         """Nothing: a code that was used stays for a while, to be known when it is shown again."""
@@ -155,7 +158,8 @@ class Refresh(RefreshTokenGrant):
         scope = _left(row, client)
         if not scope:
             raise InvalidGrantError("Nothing is left of what was consented to.")
-        return Subject(row.user_id, scope, row.provider, row.family, row.family_expires_at)
+        times = (row.signed_in_at, row.allowed_at, row.family_expires_at)
+        return Subject(row.user_id, scope, row.provider, row.family, *times)
 
     def revoke_old_credential(self, refresh_token: Any) -> None:
         """Nothing: it is used up, and stays to be known when it is shown again."""
@@ -173,9 +177,9 @@ class Credentials(ClientCredentialsGrant):
         client: Client = self.request.client
         user_id = client.row.user_id
         held = scopes.held_by(user_id)
-        if user_id is None or held is None:
+        if user_id is None or held is None or not standing.hold(client.row, user_id):
             raise ProofFailed
-        if not issuing.may_be_served(user_id, ""):
+        if not policy.admits_caller():
             raise UnauthorizedClientError("The workspace is open from its own networks only, and this is none of them.")
         asked = self.request.payload.scope
         scope = scopes.parse(asked) if asked else Scope(held)
@@ -217,8 +221,8 @@ class HeldRefresh:
 
 
 def _is_lent(row: AuthorizationCode | RefreshToken, client: Client) -> bool:
-    """Whether the person is there and may be served, and has not taken back what they have allowed."""
-    return issuing.may_be_served(row.user_id, row.provider) and consents.stands(row.user_id, client.row)
+    """Whether whoever has the token that is asked for would be let in with it; true until it is given."""
+    return standing.hold(client.row, row.user_id) and standing.of(row, client.row) is not None
 
 
 def _left(row: AuthorizationCode | RefreshToken, client: Client) -> Scope:

@@ -13,22 +13,14 @@ import uuid_utils.compat as uuid7
 from flask import g
 from sqlalchemy import delete, select, update
 
-from auth import api_tokens, audit, clients, consents, token_secrets
+from auth import api_tokens, audit, clients, consents, policy, token_secrets
 from auth.client_models import AuthorizationCode, OAuthClient
-from auth.identity import admits, snapshot_of
+from auth.oauth_server import lifetimes, standing
 from auth.oauth_server.scopes import Scope
-from auth.providers.database import DatabaseProvider
-from auth.providers.models import ProviderConfig
 from auth.token_models import ApiToken, RefreshToken
 from tenants.context import afterwards
 from tenants.db import now
 
-ACCESS_FOR = timedelta(minutes=10)
-CODE_FOR = timedelta(seconds=60)
-UNUSED_FOR = timedelta(days=7)
-"""How long a refresh token waits to be used."""
-FAMILY_FOR = timedelta(days=30)
-"""How long one consent gives tokens; then the person is sent here again."""
 _CODES_KEPT = timedelta(days=1)
 """For so long it is known of a code that it was used."""
 
@@ -42,33 +34,43 @@ class Subject:
     provider: str = ""
     """The source that vouched for the person; none of a service account."""
     family: uuid.UUID | None = None
+    signed_in_at: datetime | None = None
+    """When the person had proved who they are."""
+    allowed_at: datetime | None = None
+    """When they have allowed the app what it asked for."""
     family_expires_at: datetime | None = None
+    """Of a family that there is, its end; of a new one it follows from when it began."""
 
-
-def may_be_served(user_id: uuid.UUID, provider: str) -> bool:
-    """Whether a person may be given tokens who has come by that source, or whoever asks for a service account's."""
-    snapshot = snapshot_of(user_id)
-    return snapshot is not None and admits(user_id, snapshot, provider)
+    @property
+    def ends_at(self) -> datetime | None:
+        """When its family ends, by the rules as they are; None of a service account's token, which has none."""
+        if self.allowed_at is None:
+            return self.family_expires_at
+        ruled = lifetimes.of_family(self.signed_in_at, self.allowed_at)
+        return min(ruled, self.family_expires_at or ruled)
 
 
 def give(client: OAuthClient, subject: Subject, scope: Scope, *, refresh: bool) -> dict[str, Any]:
     """New tokens, as the token endpoint answers (RFC 6749, section 5.1); the access token has that scope."""
+    ends = lifetimes.access_ends_at(subject.ends_at)
     _row, secret = api_tokens.issue(
         subject.user_id,
         kind="oauth",
         permissions=sorted(scope.permissions),
         scopes=sorted(scope.identity),
-        expires_at=now() + ACCESS_FOR,
+        expires_at=ends,
         name=client.name,
         client_id=client.id,
         family=subject.family,
         provider=subject.provider,
-        single_sign_on=_is_single_sign_on(subject.provider),
+        single_sign_on=standing.is_single_sign_on(subject.provider),
+        signed_in_at=subject.signed_in_at,
+        allowed_at=subject.allowed_at,
     )
     answer: dict[str, Any] = {
         "token_type": "Bearer",
         "access_token": secret,
-        "expires_in": int(ACCESS_FOR.total_seconds()),
+        "expires_in": round((ends - now()).total_seconds()),
         "scope": str(scope),
     }
     if refresh:
@@ -100,7 +102,7 @@ def begin_code(
         nonce=nonce,
         code_challenge=challenge,
         signed_in_at=signed_in_at,
-        expires_at=now() + CODE_FOR,
+        expires_at=now() + lifetimes.CODE_FOR,
     )
     g.db.add(row)
     return secret
@@ -117,7 +119,7 @@ def find_code(secret: str, client: OAuthClient) -> AuthorizationCode | None:
     if row.used_at is not None:
         _end_afterwards(row, client, "code")
         return None
-    return row if now() < row.expires_at else None
+    return row if now() < lifetimes.of_code(row) else None
 
 
 def use_code(row: AuthorizationCode, client: OAuthClient) -> bool:
@@ -137,7 +139,7 @@ def find_refresh(secret: str, client: OAuthClient) -> RefreshToken | None:
     if row.used_at is not None:
         _end_afterwards(row, client, "refresh token")
         return None
-    return row if now() < min(row.expires_at, row.family_expires_at) else None
+    return row if now() < lifetimes.of_refresh(row) else None
 
 
 def use_refresh(row: RefreshToken, client: OAuthClient) -> bool:
@@ -149,8 +151,8 @@ def use_refresh(row: RefreshToken, client: OAuthClient) -> bool:
     return False
 
 
-def find_token(secret: str) -> ApiToken | RefreshToken | None:
-    """The token of an OAuth client, of either kind, unless it is over or used up."""
+def find_token(secret: str, *, used: bool = False) -> ApiToken | RefreshToken | None:
+    """The token of an OAuth client, of either kind, unless it is over; one that is used up only if that does."""
     if token_secrets.looks_right(secret, token_secrets.ACCESS):
         hashed = token_secrets.digest(secret)
         wanted = select(ApiToken).where(ApiToken.token_hash == hashed, ApiToken.kind == "oauth")
@@ -158,9 +160,17 @@ def find_token(secret: str) -> ApiToken | RefreshToken | None:
         over = access is None or (access.expires_at is not None and access.expires_at <= now())
         return None if over else access
     row = _refresh_of(secret)
-    if row is None or row.client_id is None or row.used_at is not None:
+    if row is None or row.client_id is None or (row.used_at is not None and not used):
         return None
-    return row if now() < min(row.expires_at, row.family_expires_at) else None
+    return row if now() < lifetimes.of_refresh(row) else None
+
+
+def ends_at(row: ApiToken | RefreshToken) -> datetime | None:
+    """When a token ends, by itself or by the rules as they are."""
+    if isinstance(row, RefreshToken):
+        return lifetimes.of_refresh(row)
+    ends = (row.expires_at, policy.current().app_ends_at(row.signed_in_at, row.allowed_at))
+    return min((end for end in ends if end is not None), default=None)
 
 
 def revoke(row: ApiToken | RefreshToken) -> None:
@@ -169,7 +179,7 @@ def revoke(row: ApiToken | RefreshToken) -> None:
         consents.lock(row.user_id, row.client_id)
         end_family(row.family)
     else:
-        g.db.delete(row)
+        g.db.execute(delete(ApiToken).where(ApiToken.id == row.id))
 
 
 def end_family(family: uuid.UUID) -> int:
@@ -180,17 +190,9 @@ def end_family(family: uuid.UUID) -> int:
     return ended
 
 
-def _is_single_sign_on(provider: str) -> bool:
-    """Whether that source is an identity provider, which asks for second factors of its own."""
-    if provider in ("", DatabaseProvider.id):
-        return False
-    config = g.db.find(ProviderConfig, uuid.UUID(provider))
-    return config is not None and config.is_web
-
-
 def _new_refresh(client: OAuthClient, subject: Subject) -> str:
     secret, moment = token_secrets.make(token_secrets.REFRESH), now()
-    last = subject.family_expires_at or moment + FAMILY_FOR
+    last = subject.ends_at or moment + lifetimes.FAMILY_FOR
     g.db.add(
         RefreshToken(
             token_hash=token_secrets.digest(secret),
@@ -200,7 +202,9 @@ def _new_refresh(client: OAuthClient, subject: Subject) -> str:
             permissions=sorted(subject.scope.permissions),
             scopes=sorted(subject.scope.identity),
             provider=subject.provider,
-            expires_at=min(moment + UNUSED_FOR, last),
+            signed_in_at=subject.signed_in_at,
+            allowed_at=subject.allowed_at,
+            expires_at=min(moment + lifetimes.unused(), last),
             family_expires_at=last,
         )
     )

@@ -2,17 +2,17 @@
 
 from typing import Any
 
-from flask import current_app, request, url_for
+from flask import current_app, url_for
 
+from auth import issuers
 from auth.oauth_server import client_keys, scopes
 
 PROOFS = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
 
 
 def issuer() -> str:
-    """The name of the bound tenant as issuer: the address of the host that was asked, without a slash at its end."""
-    settings = current_app.extensions["tenants"].settings
-    return f"{settings.scheme}://{request.host.lower()}"
+    """The name of the bound tenant as issuer, on the host that was asked (`auth/issuers.py`)."""
+    return issuers.asked()
 
 
 def address(endpoint: str) -> str:

@@ -11,7 +11,7 @@ from flask import g
 
 from auth import signing_keys
 from auth.models import User
-from auth.oauth_server.issuing import ACCESS_FOR
+from auth.oauth_server.lifetimes import ACCESS_FOR
 from auth.oauth_server.metadata import issuer
 
 _LONGEST_NONCE = 255

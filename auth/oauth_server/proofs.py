@@ -110,6 +110,12 @@ def check_one_way(request: OAuth2Request, form: Mapping[str, str]) -> None:
         raise InvalidRequestError("Only one way of client authentication at once.")
 
 
+def check_same(form: Mapping[str, str], client_id: str) -> None:
+    """Raise ProofFailed for a client that proves to be one, and says that it is another (RFC 7521, section 4.2)."""
+    if form.get("client_id", client_id) != client_id:
+        raise ProofFailed
+
+
 def refused(error: Exception) -> OAuth2Error:
     """The one answer to a proof that has failed, whatever was wrong with it; counted. Raises Throttled."""
     if not isinstance(error, InvalidClientError | ValueError):

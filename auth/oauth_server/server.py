@@ -16,7 +16,7 @@ from auth.oauth_server.client import Client, find_client
 from auth.oauth_server.grants import Challenge, Code, Credentials, Refresh
 from auth.oauth_server.issuing import Subject
 from auth.oauth_server.openid import IdToken
-from auth.oauth_server.proofs import Assertion, check_one_way, refused
+from auth.oauth_server.proofs import Assertion, check_one_way, check_same, refused
 from auth.oauth_server.scopes import Scope
 from auth.oauth_server.token_endpoints import Introspection, Revocation
 from tenants.db import now
@@ -69,6 +69,7 @@ class Server(AuthorizationServer):
         check_one_way(request, request.form)
         try:
             client = cast("Client", super().authenticate_client(request, methods, endpoint))
+            check_same(request.form, client.client_id)
         except (InvalidClientError, ValueError) as error:
             raise refused(error) from None
         row, moment = client.row, now()

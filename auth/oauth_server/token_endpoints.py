@@ -6,7 +6,7 @@ from authlib.oauth2.rfc6749 import InvalidRequestError
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 
-from auth.oauth_server import issuing, openid, scopes
+from auth.oauth_server import issuing, openid, scopes, standing
 from auth.oauth_server.client import Client
 from auth.oauth_server.metadata import issuer
 from auth.oauth_server.proofs import METHODS
@@ -29,8 +29,8 @@ class Revocation(RevocationEndpoint):
     CLIENT_AUTH_METHODS = METHODS
 
     def authenticate_token(self, request: Any, client: Client) -> ApiToken | RefreshToken | None:
-        """The token, if it is this client's."""
-        row = issuing.find_token(_named(request))
+        """The token, if it is this client's; a refresh token that is used up stands for those that came of it."""
+        row = issuing.find_token(_named(request), used=True)
         return row if row is not None and row.client_id == client.row.id else None
 
     def revoke_token(self, token: Any, request: Any) -> None:
@@ -56,13 +56,16 @@ class Introspection(IntrospectionEndpoint):
         return self.introspect_token(token) if token is not None else {"active": False}
 
     def introspect_token(self, token: Any) -> dict[str, Any]:
-        """What it is good for at this moment (RFC 7662, section 2.2): less than it says once its owner holds less."""
-        held, client = scopes.held_by(token.user_id), issuing.client_of(token)
-        if held is None or client is None or not client.active:
+        """What it is good for at this moment (RFC 7662, section 2.2): less than it says once its owner holds less.
+
+        Nothing where its bearer would be refused, who is taken to be where whoever asks is.
+        """
+        client = issuing.client_of(token)
+        identity = standing.of(token, client) if client is not None else None
+        if client is None or identity is None:
             return {"active": False}
-        left = frozenset(token.permissions) & held
-        if client.user_id is None:
-            left &= frozenset(client.permissions)
+        left = identity.permissions.union(*identity.objects.values())
+        ends = issuing.ends_at(token)
         return {
             "active": True,
             "client_id": client.client_id,
@@ -72,7 +75,7 @@ class Introspection(IntrospectionEndpoint):
             "iss": issuer(),
             "aud": issuer(),
             "iat": int(token.created_at.timestamp()),
-            "exp": int(token.expires_at.timestamp()) if token.expires_at is not None else None,
+            "exp": int(ends.timestamp()) if ends is not None else None,
         }
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from auth import api_tokens, enforcement, sessions, tenant_settings
-from auth.client_models import OAuthClient
+from auth.client_models import Consent, OAuthClient
 from auth.models import LoginSession
 from auth.policy_changes import change_policy
 from auth.roles import create_role, grant_role, revoke_role
@@ -350,6 +350,7 @@ class TestApps:
             )  # fmt: skip
             session.add(client)
             session.flush()
+            session.add(Consent(user_id=acme.people["member"].id, client_id=client.id))
             _row, secret = api_tokens.issue(
                 acme.people["member"].id,
                 kind=api_tokens.OAUTH,
@@ -367,6 +368,11 @@ class TestApps:
         with inside(app, acme) as session:
             session.execute(update(OAuthClient).values(permissions=["project:read"]))
         assert me(program)["permissions"] == ["project:read"]
+
+    def test_an_app_that_is_allowed_nothing_is_nobody(self, app: Flask, acme: Workspace, program: Program) -> None:
+        with inside(app, acme) as session:
+            session.execute(delete(Consent))
+        assert not program.is_signed_in
 
     def test_an_app_that_is_switched_off_is_nobody(self, app: Flask, acme: Workspace, program: Program) -> None:
         with inside(app, acme) as session:

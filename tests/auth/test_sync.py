@@ -8,7 +8,7 @@ import pytest
 from flask import Flask, g
 from sqlalchemy import event, select, update
 
-from auth import audit, groups
+from auth import api_tokens, audit, groups
 from auth.errors import SyncStopped
 from auth.models import Grant, LoginSession, Membership, User
 from auth.providers import configs
@@ -84,6 +84,21 @@ def test_a_disabled_person_loses_the_login_session_within_one_sync(
     assert not visitor.is_signed_in()
     with inside(app, company) as session:
         assert session.scalars(select(LoginSession)).all() == []
+
+
+def test_what_programs_had_of_who_leaves_is_gone_when_they_come_back(
+    app: Flask, company: Workspace, directory: OpenLdapServer
+) -> None:
+    signed_in(app, company, "user3")
+    with inside(app, company) as session:
+        person = session.scalar(select(User.id).where(User.email == "user3@acme.example"))
+        api_tokens.issue(person, kind=api_tokens.PERSONAL, permissions=["project:read"], expires_at=None)
+    directory.disable(dn(directory, "user3"))
+    sync(app, company)
+    directory.modify(dn(directory, "user3"), pwdAccountLockedTime=None)
+    sync(app, company)
+    with inside(app, company):
+        assert not api_tokens.list_of(person)
 
 
 def test_who_comes_back_is_let_in_again(app: Flask, company: Workspace, directory: OpenLdapServer) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from auth import api_tokens, refresh_tokens
+from auth import api_tokens, refresh_tokens, users
+from auth.errors import NotAllowed
+from auth.identity import Identity, snapshot_of
 from auth.permissions import access_of
-from tests.auth.helpers import NEW_PASSWORD, ask_reset_link, inside
+from tests.auth.helpers import NEW_PASSWORD, ask_reset_link, change, inside, row_of
 from tests.auth.oauth_server.programs import employ
 from tests.factories import Workspace
 from tests.program import Program, personal_token, signed_in_program
@@ -93,7 +95,7 @@ def test_a_token_is_not_told_what_another_one_of_its_owner_was_answered(app: Fla
     made = strong.post("/api/v1/apps", body, headers=headers)
     assert made.status_code == 201
     again = weak.post("/api/v1/apps", body, headers=headers)
-    assert again.status_code == 422
+    assert again.status_code == 403  # another caller, who may not do it
     assert "client_secret" not in again.text
     assert strong.post("/api/v1/apps", body, headers=headers).json == made.json
 
@@ -124,6 +126,45 @@ class TestANewPassword:
         assert not personal.is_signed_in
         assert not signed_in.is_signed_in
         assert signed_in.refresh().status_code == 401
+
+
+@pytest.mark.parametrize("changed", [{"fs_uniquifier": "another"}, {"active": False}], ids=["password", "closed"])
+def test_whoever_was_signed_in_until_this_moment_makes_no_token(
+    app: Flask, acme: Workspace, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(api_tokens, "check_recently_proved", lambda _owner: None)
+    with inside(app, acme):
+        person = acme.people["member"].id
+        owner = Identity(person, snapshot_of(person))
+    change(app, acme, acme.people["member"], **changed)
+    with inside(app, acme), pytest.raises(NotAllowed):
+        api_tokens.create(owner, "x", ["project:read"], None)
+
+
+def test_a_program_that_refreshes_while_its_owner_is_deactivated_gets_nothing_that_lasts(
+    app: Flask, acme: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, person, give, threads = signed_in_program(app, acme), acme.people["member"], refresh_tokens._give, []
+
+    def deactivate() -> None:
+        with inside(app, acme):
+            users.deactivate_user(row_of(person), actor=None)
+
+    def give_slowly(*given: Any) -> Any:
+        threads.append(Thread(target=deactivate))
+        threads[0].start()
+        tokens = give(*given)
+        threads[0].join(0.4)
+        return tokens
+
+    monkeypatch.setattr(refresh_tokens, "_give", give_slowly)
+    program.refresh()
+    threads[0].join()
+    monkeypatch.undo()
+    with inside(app, acme):
+        users.reactivate_user(row_of(person), actor=None)
+    assert not program.is_signed_in
+    assert program.refresh().status_code == 401
 
 
 def test_a_program_that_refreshes_while_it_is_signed_out_is_signed_out(

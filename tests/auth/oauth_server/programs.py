@@ -101,7 +101,7 @@ class Program:
         given = {name: value for name, value in (values | changed).items() if value is not None}
         return "/oauth/authorize?" + requests.models.PreparedRequest._encode_params(given)
 
-    def post(self, path: str, data: dict[str, str], **options: Any) -> TestResponse:
+    def post(self, path: str, data: dict[str, str] | bytes, **options: Any) -> TestResponse:
         """Send a form to one of the endpoints for programs, with nothing but that."""
         options = {"method": "POST"} | ({"data": data} if "json" not in options else {}) | options
         return self.app.test_client(use_cookies=False).open(path, base_url=f"http://{self.host}", **options)

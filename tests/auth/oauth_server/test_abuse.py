@@ -95,8 +95,12 @@ def test_an_app_gets_nothing_by_whom_the_rules_now_want_a_second_factor_of(
         change_policy({"second_factor": "all"}, actor=None)
     for path in ("/api/v1/projects", "/oauth/userinfo"):
         assert program.call(path, tokens["access_token"]).status_code == 403
-    anew = program.refresh(tokens["refresh_token"]).get_json()
-    assert program.call("/api/v1/projects", anew["access_token"]).status_code == 403
+    assert program.refresh(tokens["refresh_token"]).get_json()["error"] == "invalid_grant"
+    told = program.post("/oauth/introspect", program.own({"token": tokens["access_token"]})).get_json()
+    assert told == {"active": False}
+    with inside(app, acme):
+        change_policy({"second_factor": "optional"}, actor=None)
+    assert program.refresh(tokens["refresh_token"]).status_code == 200  # it was not used up
 
 
 def test_who_has_come_by_an_identity_provider_is_asked_for_a_second_factor_there(

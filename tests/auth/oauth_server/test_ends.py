@@ -190,3 +190,15 @@ def test_nobody_registers_or_changes_an_app_that_may_do_more_than_they(app: Flas
         ):
             with pytest.raises(NotAllowed):
                 work()
+
+
+def test_a_client_ends_what_came_of_a_refresh_token_that_it_has_used(
+    app: Flask, acme: Workspace, member: Visitor
+) -> None:
+    program, other = register(app, acme), register(app, acme)
+    former = obtain(member, program)
+    tokens = program.refresh(former["refresh_token"]).get_json()
+    assert other.post("/oauth/revoke", other.own({"token": former["refresh_token"]})).status_code == 200
+    assert program.call("/api/v1/projects", tokens["access_token"]).status_code == 200
+    assert program.post("/oauth/revoke", program.own({"token": former["refresh_token"]})).status_code == 200
+    assert statuses(program, tokens) == (401, 400)

@@ -1,5 +1,6 @@
 """Signing in by API: through the one gate, in two steps where there are two, and without a cookie."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,14 +11,14 @@ from auth import api_sign_in, throttle
 from auth.audit_models import AuditEvent
 from auth.models import LoginSession
 from auth.policy_changes import change_policy
-from auth.token_models import RefreshToken
+from auth.token_models import ApiToken, RefreshToken
 from tenants.db import now
 from tenants.engines import create_owner_engine
 from tests.auth.authenticator import AuthenticatorApp
 from tests.auth.helpers import add_passkey, at_once, change, inside, make_recovery_codes, set_up_app
 from tests.conftest import Database
 from tests.factories import Workspace
-from tests.program import Program, signed_in_program
+from tests.program import Program, personal_token, signed_in_program
 from tests.visitor import Visitor, sign_in
 
 TOKEN = "/api/v1/auth/token"
@@ -342,6 +343,41 @@ class TestRefresh:
             change_policy({"networks": ["192.0.2.0/24"]}, actor=None)
         assert program.refresh().status_code == 401
         assert Program(app, acme.host, "", "192.0.2.7").refresh(program.refresh_token).status_code == 200
+
+    def test_a_rule_about_the_length_of_sessions_holds(self, app: Flask, acme: Workspace, program: Program) -> None:
+        with inside(app, acme) as session:
+            session.scalar(select(LoginSession)).created_at = now() - timedelta(hours=2)
+            change_policy({"session_hours": 1}, actor=None)
+        assert not program.is_signed_in
+        assert program.refresh().status_code == 401
+
+    def test_tokens_end_with_the_session_by_a_rule_that_is_younger(
+        self, app: Flask, acme: Workspace, program: Program
+    ) -> None:
+        with inside(app, acme) as session:
+            session.scalar(select(LoginSession)).created_at = now() - timedelta(minutes=55)
+            change_policy({"session_hours": 1}, actor=None)
+        answer = program.refresh().json
+        assert answer["expires_in"] <= 300
+        assert answer["refresh_expires_in"] <= 300
+
+    def test_a_rule_about_idle_sessions_holds(self, app: Flask, acme: Workspace, program: Program) -> None:
+        with inside(app, acme):
+            change_policy({"idle_minutes": 5}, actor=None)
+        assert program.refresh().status_code == 200
+        with inside(app, acme) as session:
+            session.scalar(select(LoginSession)).seen_at = now() - timedelta(minutes=6)
+        assert program.refresh().status_code == 401
+
+    def test_a_rule_about_sessions_is_none_about_personal_tokens(self, app: Flask, acme: Workspace) -> None:
+        token = personal_token(app, acme)
+        with inside(app, acme) as session:
+            session.scalar(select(ApiToken)).created_at = now() - timedelta(hours=30)
+            change_policy({"session_hours": 1, "idle_minutes": 5, "longest_token_days": 2}, actor=None)
+        assert token.is_signed_in
+        with inside(app, acme):
+            change_policy({"longest_token_days": 1}, actor=None)
+        assert not token.is_signed_in
 
     def test_a_deactivated_owner_gets_none(self, app: Flask, acme: Workspace, program: Program) -> None:
         change(app, acme, acme.people["member"], active=False)
