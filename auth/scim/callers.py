@@ -8,8 +8,17 @@ from werkzeug.exceptions import Unauthorized
 
 from auth import policy
 from auth.permissions import access_of
+from auth.providers.models import ProviderConfig
 from auth.scim import tokens
 from auth.scim.tokens import Provisioner
+from tenants.db import TenantSession
+
+
+def ask_with_opening(_sender: Any, session: TenantSession) -> None:
+    """Have the token looked up in the trip that opens the transaction. Receives `tenant_opening`."""
+    secret = _secret()
+    if secret is not None and _is_asked():
+        tokens.ask_with_opening(session, secret)
 
 
 def identify() -> None:
@@ -18,14 +27,12 @@ def identify() -> None:
     Answers 401 without a token that counts (RFC 6750, section 3), and 403 for one whose source is switched off, or that
     is shown at an address which the workspace does not serve.
     """
-    access = access_of(current_app, request.endpoint or "")
-    if "tenant" not in g or access is None or not access.provisions:
+    if "tenant" not in g or not _is_asked():
         return
-    scheme, _space, secret = request.headers.get("Authorization", "").partition(" ")
-    given = scheme.lower() == "bearer" and bool(secret)
-    provisioner = tokens.find(secret.strip()) if given else None
+    secret = _secret()
+    provisioner = tokens.of_opening(g.db.opening.answer, secret) if secret is not None else None
     if provisioner is None:
-        raise Unauthorized(www_authenticate=_challenge(wrong=given))
+        raise Unauthorized(www_authenticate=_challenge(wrong=secret is not None))
     if not policy.admits_caller():
         abort(403, "The rules of this workspace do not admit requests from this address.")
     if not provisioner.enabled:
@@ -39,10 +46,29 @@ def current() -> Provisioner:
     return provisioner
 
 
+def source() -> ProviderConfig:
+    """The source that provisions, as the transaction under way sees it."""
+    if "scim_source" not in g:  # the session's own memory lets go of what nobody holds
+        g.scim_source = current().config
+    config: ProviderConfig = g.scim_source
+    return config
+
+
 def forget(_sender: Any = None, **_: Any) -> None:
     """Drop what this package keeps in `g`. Receives `tenant_unbound`."""
-    g.pop("provisioner", None)
-    g.pop("scim_spent", None)
+    for name in ("provisioner", "scim_source", "scim_spent"):
+        g.pop(name, None)
+
+
+def _is_asked() -> bool:
+    access = access_of(current_app, request.endpoint or "")
+    return access is not None and access.provisions
+
+
+def _secret() -> str | None:
+    """What is shown as a bearer token; None if nothing is."""
+    scheme, _space, secret = request.headers.get("Authorization", "").partition(" ")
+    return secret.strip() or None if scheme.lower() == "bearer" else None
 
 
 def _challenge(*, wrong: bool) -> WWWAuthenticate:

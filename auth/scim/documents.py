@@ -5,12 +5,12 @@ import uuid
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from flask import g
+from flask import g, request
 from scim2_models import (
-    EnterpriseUser,
     InvalidValueException,
     PayloadTooLargeException,
     Resource,
+    ResponseParameters,
     TooManyException,
     User,
 )
@@ -19,8 +19,10 @@ from sqlalchemy import Select, and_, func, select
 from auth.models import Group as GroupRow
 from auth.models import Membership
 from auth.models import User as UserRow
+from auth.scim import bounds
+from auth.scim.listings import PREFIX
 from auth.scim.models import ScimResource
-from auth.scim.schemas import PROVIDER, Group
+from auth.scim.schemas import PROVIDER, EnterpriseUser, Group, GroupMember
 
 MODELS: dict[str, type[Resource[Any]]] = {"User": User[EnterpriseUser], "Group": Group}
 """Kind of resource → the model of it, extensions included."""
@@ -28,7 +30,7 @@ LARGEST = 64 * 1024  # of what is kept of one resource, as JSON
 MOST_LISTED = 20_000
 """Members of all groups that are told at once."""
 MOST_SPENT = 70_000
-"""Members that one request, a bulk request above all, has told or gone through."""
+"""Members, and other values, that one request, a bulk request above all, has told or gone through."""
 _ELSEWHERE = ("id", "meta", "externalId", "password", "groups", "members")
 ROWS = select(ScimResource, UserRow.active).outerjoin(
     UserRow, and_(UserRow.tenant_id == ScimResource.tenant_id, UserRow.id == ScimResource.user_id)
@@ -48,7 +50,8 @@ _MEMBERS = select(Membership.group_id, ScimResource.id).join(
 
 def kept(resource: Resource[Any]) -> dict[str, Any]:
     """What of a resource is kept as it was sent. Raises PayloadTooLargeException, and InvalidValueException for NUL."""
-    sent = {name: value for name, value in resource.model_dump().items() if name not in _ELSEWHERE}
+    told = resource.model_copy(update={"members": None}) if isinstance(resource, Group) else resource
+    sent = {name: value for name, value in told.model_dump().items() if name not in _ELSEWHERE}
     text = json.dumps(sent)
     if len(text) > LARGEST:
         raise PayloadTooLargeException(detail=f"A resource has at most {LARGEST} bytes")
@@ -62,6 +65,7 @@ def describe(found: Sequence[tuple[ScimResource, bool | None]], *, with_members:
 
     Raises TooManyException for groups with too many members together.
     """
+    spend(sum(bounds.values_in(row.attributes) for row, _active in found))
     users = [row.user_id for row, _active in found if row.user_id is not None]
     teams = [row.group_id for row, _active in found if row.group_id is not None]
     groups = _groups_of(found[0][0].provider_id, users) if users else {}
@@ -75,11 +79,33 @@ def describe(found: Sequence[tuple[ScimResource, bool | None]], *, with_members:
         ]
 
 
+def wants_members(asked: ResponseParameters[Any]) -> bool:
+    """Whether the sender has to be told who is in groups: that costs most."""
+    without = {str(path).rpartition(":")[2].lower() for path in asked.excluded_attributes or ()}
+    only = {str(path).rpartition(":")[2].partition(".")[0].lower() for path in asked.attributes or ()}
+    return "members" not in without and (not only or "members" in only)
+
+
+def fill_members(group: Group) -> None:
+    """Tell who is in a group that was read without. Raises TooManyException."""
+    row = g.db.scalars(select(ScimResource).where(ScimResource.id == uuid.UUID(group.id))).one()
+    told = _members_of(row.provider_id, [row.group_id]).get(row.group_id, [])
+    group.members = [GroupMember.model_validate(member) for member in told] or None
+
+
+def address() -> str:
+    """Where the caller of this request has found us."""
+    return f"{request.host_url.rstrip('/')}{PREFIX}"
+
+
 def spend(amount: int) -> None:
-    """Count what the request costs, in members of groups. Raises PayloadTooLargeException beyond what one may."""
+    """Count what the request costs, in members of groups and other values.
+
+    Raises PayloadTooLargeException beyond what one may.
+    """
     g.scim_spent = g.get("scim_spent", 0) + amount
     if g.scim_spent > MOST_SPENT:
-        raise PayloadTooLargeException(detail="The groups in this request are too large: send fewer operations")
+        raise PayloadTooLargeException(detail="This is too much at once: send fewer operations, or ask for less")
 
 
 def version_of(row: ScimResource, active: bool | None) -> str:
@@ -113,8 +139,9 @@ def _common(row: ScimResource, active: bool | None) -> dict[str, Any]:
 def _groups_of(provider: uuid.UUID, users: Collection[uuid.UUID]) -> dict[Any, list[dict[str, Any]]]:
     """The provisioned groups that users are in, by user."""
     found: dict[Any, list[dict[str, Any]]] = {}
+    base = address()
     for user, id, name in g.db.execute(_of(provider, _GROUPS.where(Membership.user_id.in_(list(users))))):
-        told = {"value": str(id), "$ref": f"Groups/{id}", "type": "direct", "display": name}
+        told = {"value": str(id), "$ref": f"{base}/Groups/{id}", "type": "direct", "display": name}
         found.setdefault(user, []).append(told)
     return found
 
@@ -130,8 +157,9 @@ def _members_of(provider: uuid.UUID, groups: Collection[uuid.UUID]) -> dict[Any,
         )
     spend(number)
     found: dict[Any, list[dict[str, Any]]] = {}
+    base = address()
     for group, id in g.db.execute(_of(provider, _MEMBERS.where(Membership.group_id.in_(list(groups))))):
-        found.setdefault(group, []).append({"value": str(id), "$ref": f"Users/{id}", "type": "User"})
+        found.setdefault(group, []).append({"value": str(id), "$ref": f"{base}/Users/{id}", "type": "User"})
     return found
 
 

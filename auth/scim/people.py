@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 import uuid_utils.compat as uuid7
 from flask import g
 from scim2_models import (
-    EnterpriseUser,
     ForbiddenException,
     InvalidValueException,
     NotFoundException,
@@ -28,6 +27,7 @@ from auth.scim import matching
 from auth.scim.documents import kept, version_of
 from auth.scim.models import LONGEST_EXTERNAL_ID, LONGEST_NAME_KEY, ScimResource
 from auth.scim.names import comparable
+from auth.scim.schemas import EnterpriseUser
 from tenants.db import now
 
 Person = UserResource[EnterpriseUser]

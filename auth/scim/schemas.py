@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from scim2_models import (
     URN,
     AuthenticationScheme,
@@ -10,8 +10,8 @@ from scim2_models import (
     CaseExact,
     ChangePassword,
     ComplexAttribute,
-    EnterpriseUser,
     ETag,
+    Extension,
     Filter,
     Mutability,
     Pagination,
@@ -31,6 +31,51 @@ LARGEST_PAGE = 200
 MOST_OPERATIONS = 100
 LARGEST_BODY = 1024 * 1024
 CURSOR_LASTS = 3600  # seconds
+
+
+class Manager(ComplexAttribute):
+    """Whom somebody reports to. The library asks for an address beside the id, which RFC 7643 does not."""
+
+    value: Annotated[str | None, CaseExact.true] = None
+    """Id of the manager."""
+
+    ref: Annotated[Reference[User[Any]] | None, Required.false] = Field(
+        None, serialization_alias="$ref", validation_alias="$ref"
+    )
+    """Address of the manager."""
+
+    display_name: Annotated[str | None, Mutability.read_only] = None
+    """What the manager is called."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_id(cls, given: Any) -> Any:
+        """Take an id by itself, which is what Entra ID sends."""
+        return {"value": given} if isinstance(given, str) else given
+
+
+class EnterpriseUser(Extension):
+    """The extension of RFC 7643, section 4.3."""
+
+    __schema__ = URN("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User")
+
+    employee_number: str | None = None
+    """What the organization calls the person, by number or otherwise."""
+
+    cost_center: str | None = None
+    """Name of a cost center."""
+
+    organization: str | None = None
+    """Name of an organization."""
+
+    division: str | None = None
+    """Name of a division."""
+
+    department: str | None = None
+    """Name of a department."""
+
+    manager: Manager | None = None
+    """Whom the person reports to."""
 
 
 class GroupMember(ComplexAttribute):
@@ -65,7 +110,7 @@ _CONFIG = ServiceProviderConfig(
     bulk=Bulk(supported=True, max_operations=MOST_OPERATIONS, max_payload_size=LARGEST_BODY),
     filter=Filter(supported=True, max_results=LARGEST_PAGE),
     change_password=ChangePassword(supported=False),
-    sort=Sort(supported=False),
+    sort=Sort(supported=True),
     etag=ETag(supported=True),
     pagination=Pagination(
         cursor=True,

@@ -5,17 +5,19 @@ other is kept, gives nothing, and can be mapped at any time.
 """
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
+import sqlalchemy as sa
 from flask import g
 from scim2_models import InvalidValueException, UniquenessException
-from sqlalchemy import exists, or_, select
+from sqlalchemy import exists, func, or_, select
 
 from auth import audit, groups
-from auth.models import Grant, Group, User
+from auth.models import Grant, Group, Membership, User
 from auth.providers.models import ProviderConfig
 from auth.scim.documents import kept
 from auth.scim.filters import resource_id
+from auth.scim.membership import MemberChanges
 from auth.scim.models import ScimResource
 from auth.scim.names import comparable
 from auth.scim.people import check_names
@@ -25,6 +27,9 @@ from tenants.db import now
 
 MOST_MEMBERS = 20_000
 _CHUNK = 500
+_SIZE = select(func.count()).select_from(Membership)
+_TOO_LARGE = f"A group has at most {MOST_MEMBERS} members"
+_UNKNOWN_MEMBER = "A member is no user that this provider has provisioned"
 
 
 def create(config: ProviderConfig, resource: GroupResource) -> ScimResource:
@@ -38,12 +43,40 @@ def create(config: ProviderConfig, resource: GroupResource) -> ScimResource:
         audit.record("group created", group)
     row = ScimResource(provider_id=config.id, kind="Group", group_id=group.id, name_key=comparable(name))
     g.db.add(row)
-    _write(config, row, group, resource)
+    _write(row, resource)
+    _set_members(group, _users_in(config, resource.members or []))
     return row
 
 
 def change(config: ProviderConfig, row: ScimResource, resource: GroupResource) -> None:
     """Bring a group into line with what the source says now. Raises UniquenessException, and InvalidValueException."""
+    group = _rename(config, row, resource)
+    _set_members(group, _users_in(config, resource.members or []))
+
+
+def amend(config: ProviderConfig, row: ScimResource, resource: GroupResource | None, members: MemberChanges) -> None:
+    """Let some members come and some go, and bring the group itself into line if there is a `resource`.
+
+    Raises UniquenessException, and InvalidValueException for who comes and is none of this source.
+    """
+    group = _group_of(row)
+    coming = _users_of(config, members.added)
+    if len(coming) < len(members.added):
+        raise InvalidValueException(detail=_UNKNOWN_MEMBER)
+    going = _users_of(config, members.removed)
+    held = set(groups.memberships_of([group.id], [*coming, *going]))
+    if resource is not None:
+        _rename(config, row, resource)
+    elif coming - held or going & held:
+        row.version, row.modified_at = row.version + 1, now()
+    _let_go(group, going & held)
+    _let_come(group, coming - held)
+    if coming - held and (g.db.scalar(_SIZE.where(Membership.group_id == group.id)) or 0) > MOST_MEMBERS:
+        raise InvalidValueException(detail=_TOO_LARGE)
+    g.db.flush()
+
+
+def _rename(config: ProviderConfig, row: ScimResource, resource: GroupResource) -> Group:
     name = _name_in(config, resource, but=row)
     group = _group_of(row)
     if name != group.external_key:
@@ -55,7 +88,8 @@ def change(config: ProviderConfig, row: ScimResource, resource: GroupResource) -
         row.name_key = comparable(name)
         audit.record("group changed", group, details={"name": [before, group.name]})
     row.version += 1
-    _write(config, row, group, resource)
+    _write(row, resource)
+    return group
 
 
 def delete(row: ScimResource) -> None:
@@ -70,10 +104,9 @@ def delete(row: ScimResource) -> None:
     g.db.flush()
 
 
-def _write(config: ProviderConfig, row: ScimResource, group: Group, resource: GroupResource) -> None:
+def _write(row: ScimResource, resource: GroupResource) -> None:
     row.external_id, row.attributes, row.modified_at = resource.external_id, kept(resource), now()
     g.db.flush()
-    _set_members(group, _users_in(config, resource.members or []))
 
 
 def _name_in(config: ProviderConfig, resource: GroupResource, *, but: ScimResource | None = None) -> str:
@@ -113,36 +146,49 @@ def _mapped_as(config: ProviderConfig, name: str) -> Group | None:
 def _users_in(config: ProviderConfig, members: Collection[GroupMember]) -> set[uuid.UUID]:
     """The users whom the members are. Raises InvalidValueException for whoever is none of this source."""
     if len(members) > MOST_MEMBERS:
-        raise InvalidValueException(detail=f"A group has at most {MOST_MEMBERS} members")
+        raise InvalidValueException(detail=_TOO_LARGE)
     wanted = {resource_id(member.value or "") for member in members}
-    ids = [one for one in wanted if one is not None]
-    found: dict[uuid.UUID, uuid.UUID] = {}
-    for start in range(0, len(ids), _CHUNK):
-        known = select(ScimResource.id, ScimResource.user_id).where(
-            ScimResource.provider_id == config.id,
-            ScimResource.kind == "User",
-            ScimResource.deleted_at.is_(None),
-            ScimResource.id.in_(ids[start : start + _CHUNK]),
-        )
-        found |= {row.id: row.user_id for row in g.db.execute(known)}
-    if wanted - found.keys():
-        raise InvalidValueException(detail="A member is no user that this provider has provisioned")
-    return set(found.values())
+    found = _users_of(config, wanted)
+    if len(found) < len(wanted):
+        raise InvalidValueException(detail=_UNKNOWN_MEMBER)
+    return found
+
+
+def _users_of(config: ProviderConfig, wanted: Collection[uuid.UUID | None]) -> set[uuid.UUID]:
+    """The users of those ids of SCIM's, as far as the source has provisioned them: each has one."""
+    own = select(ScimResource.user_id).where(
+        ScimResource.provider_id == config.id, ScimResource.kind == "User", ScimResource.deleted_at.is_(None)
+    )
+    chunks = _chunks({one for one in wanted if one is not None})
+    return {user for some in chunks for user in g.db.scalars(own.where(ScimResource.id.in_(some)))}
 
 
 def _set_members(group: Group, wanted: set[uuid.UUID]) -> None:
     held = set(groups.memberships_of([group.id]))
-    for kind, changed in (("group joined", wanted - held), ("group left", held - wanted)):
-        parties = [audit.party_of(user) for user in _users(changed)]
-        audit.record_all(kind, parties, details={"group": group.name, "group_id": str(group.id)})
-    groups.add_memberships({user: [group.id] for user in wanted - held})
-    groups.remove_memberships({user: [group.id] for user in held - wanted})
+    _let_come(group, wanted - held)
+    _let_go(group, held - wanted)
 
 
-def _users(ids: Collection[uuid.UUID]) -> list[User]:
+def _let_come(group: Group, users: set[uuid.UUID]) -> None:
+    _record("group joined", group, users)
+    groups.add_memberships({user: [group.id] for user in users})
+
+
+def _let_go(group: Group, users: set[uuid.UUID]) -> None:
+    _record("group left", group, users)
+    for some in _chunks(users):
+        g.db.execute(sa.delete(Membership).where(Membership.group_id == group.id, Membership.user_id.in_(some)))
+
+
+def _record(kind: str, group: Group, users: set[uuid.UUID]) -> None:
+    parties = [audit.party_of(user) for user in _users(users)]
+    audit.record_all(kind, parties, details={"group": group.name, "group_id": str(group.id)})
+
+
+def _users(ids: set[uuid.UUID]) -> list[User]:
+    return [user for some in _chunks(ids) for user in g.db.scalars(select(User).where(User.id.in_(some)))]
+
+
+def _chunks(ids: set[uuid.UUID]) -> Iterator[list[uuid.UUID]]:
     ordered = sorted(ids)
-    return [
-        user
-        for start in range(0, len(ordered), _CHUNK)
-        for user in g.db.scalars(select(User).where(User.id.in_(ordered[start : start + _CHUNK])))
-    ]
+    return (ordered[start : start + _CHUNK] for start in range(0, len(ordered), _CHUNK))

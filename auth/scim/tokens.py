@@ -4,10 +4,11 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from flask import g
 from flask_babel import gettext as _
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, select, update
 
 from auth import audit, guards, token_secrets
 from auth.errors import InvalidProvider
@@ -15,17 +16,25 @@ from auth.identity import Identity
 from auth.providers import configs
 from auth.providers.models import ProviderConfig, ProvisioningToken
 from tenants.context import afterwards
-from tenants.db import now
+from tenants.db import TenantSession, now
 
 MOST = 10
 """Of one source: one in use, one to come, and some slack."""
 _NOTED_EVERY = timedelta(minutes=1)
 _BY_HASH = (
-    select(ProvisioningToken, ProviderConfig)
+    select(
+        ProvisioningToken.id, ProvisioningToken.expires_at, ProvisioningToken.last_used_at,
+        ProviderConfig.id.label("provider_id"), ProviderConfig.enabled,
+    )
     .join(
         ProviderConfig,
-        (ProviderConfig.tenant_id == ProvisioningToken.tenant_id)
-        & (ProviderConfig.id == ProvisioningToken.provider_id),
+        and_(
+            ProviderConfig.tenant_id == ProvisioningToken.tenant_id, ProviderConfig.id == ProvisioningToken.provider_id
+        ),
+    )
+    .where(
+        ProvisioningToken.tenant_id == bindparam("bound_tenant"),
+        ProvisioningToken.token_hash == bindparam("token_hash"),
     )
 )  # fmt: skip
 
@@ -44,11 +53,6 @@ class Provisioner:
         """The source, as the transaction under way sees it."""
         config: ProviderConfig = g.db.get_one(ProviderConfig, (g.tenant.id, self.provider_id))
         return config
-
-    @property
-    def party(self) -> audit.Party:
-        """How the audit log names it."""
-        return audit.party_of(self.config)
 
 
 def issue(
@@ -102,24 +106,27 @@ def revoke(config: ProviderConfig, token_id: uuid.UUID, *, actor: Identity | Non
     return True
 
 
-def find(secret: str) -> Provisioner | None:
+def ask_with_opening(session: TenantSession, secret: str) -> None:
+    """Have who holds that secret read in the trip that opens the transaction."""
+    if token_secrets.looks_right(secret, token_secrets.PROVISIONING):
+        session.opening.companion = _BY_HASH
+        session.opening.parameters = {"token_hash": token_secrets.digest(secret)}
+
+
+def of_opening(answer: Sequence[Any] | None, secret: str) -> Provisioner | None:
     """Who holds that secret, in the bound tenant; None for a secret of nobody, or whose time is over."""
-    if not token_secrets.looks_right(secret, token_secrets.PROVISIONING):
+    if answer is None or not token_secrets.looks_right(secret, token_secrets.PROVISIONING):
+        return None  # of other secrets it was not asked for, and the answer tells something else
+    id, expires_at, last_used_at, provider_id, enabled = answer
+    if expires_at is not None and expires_at <= now():
         return None
-    in_time = or_(ProvisioningToken.expires_at.is_(None), ProvisioningToken.expires_at > now())
-    found = g.db.execute(
-        _BY_HASH.where(ProvisioningToken.token_hash == token_secrets.digest(secret), in_time)
-    ).one_or_none()
-    if found is None:
-        return None
-    row, config = found
-    _note_use(row)
-    return Provisioner(row.id, config.id, config.enabled)
+    _note_use(id, last_used_at)
+    return Provisioner(id, provider_id, enabled)
 
 
-def _note_use(row: ProvisioningToken) -> None:
-    moment, token_id = now(), row.id
-    if row.last_used_at is not None and moment - row.last_used_at < _NOTED_EVERY:
+def _note_use(token_id: uuid.UUID, last_used_at: datetime | None) -> None:
+    moment = now()
+    if last_used_at is not None and moment - last_used_at < _NOTED_EVERY:
         return
 
     def write() -> None:

@@ -1,25 +1,23 @@
 """`/scim/v2`: what the library answers, as answers of ours."""
 
 import json
-from http import HTTPStatus
 
 from flask import Blueprint, Flask, Response, current_app, request
-from scim2_models import Error, SCIMException
+from scim2_models import InvalidSyntaxException, SCIMException
 from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
-from werkzeug.exceptions import BadRequest, HTTPException
 
 from auth import json_body
 from auth.csrf import from_machines
 from auth.json_body import InvalidJson
 from auth.permissions import provisions
-from auth.scim import callers
+from auth.scim import callers, documents
 from auth.scim.listings import PREFIX
 from auth.scim.schemas import PROVIDER
-from auth.scim.service import BoundedService
+from auth.scim.service import BoundedService, GroupAwareHandler
 from auth.scim.storage import DatabaseStorage
-from tenants.signals import tenant_unbound
+from tenants.signals import tenant_opening, tenant_unbound
 
 bp = Blueprint("scim", __name__, url_prefix=PREFIX)
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -29,8 +27,9 @@ def init_app(app: Flask) -> None:
     """Serve SCIM on `app`: after its tenants, and before access is enforced."""
     # Sealed with a key that every process has; a cursor lasts no longer than an hour anyway.
     service = BoundedService(PROVIDER, secret=f"scim cursors {app.config['SECRET_KEY']}")
-    app.extensions["scim"] = ScimHandler(service, DatabaseStorage())
+    app.extensions["scim"] = GroupAwareHandler(service, DatabaseStorage())
     app.register_blueprint(bp)
+    tenant_opening.connect(callers.ask_with_opening, app)
     app.before_request(callers.identify)
     tenant_unbound.connect(callers.forget, app)
 
@@ -51,22 +50,10 @@ def serve(path: str) -> Response:
     return _write(answer)
 
 
-@bp.errorhandler(HTTPException)
-def answer_error(error: HTTPException) -> Response:
-    """What is refused before the library is asked, in its words (RFC 7644, section 3.12)."""
-    status = error.code or 500
-    told = Error(status=status, detail=str(error.description or error.name))
-    response = _write(ScimResponse(HTTPStatus(status), told.model_dump()))
-    for name, value in error.get_headers():
-        if name in ("WWW-Authenticate", "Allow", "Retry-After"):
-            response.headers[name] = value
-    return response
-
-
 def _read(path: str) -> ScimRequest:
     return ScimRequest(
         method=request.method,
-        base_url=f"{request.host_url.rstrip('/')}{PREFIX}",
+        base_url=documents.address(),
         path="/" + path.removesuffix(".scim"),
         query=request.args.to_dict(),
         headers=list(request.headers.items()),
@@ -79,7 +66,7 @@ def _body() -> bytes:
     try:
         json_body.measure(data)
     except InvalidJson as error:
-        raise BadRequest(str(error)) from None
+        raise InvalidSyntaxException(detail=str(error)) from None
     return data
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from auth.scim import filters
+from auth.scim import bounds, filters
 from tests.auth.scim.conftest import Provider
 
 PEOPLE = ("anna", "Bert", "carla", "dora", "emil")
@@ -134,6 +134,6 @@ def test_only_what_is_asked_for_is_told(provider: Provider, staff: list[dict[str
 def test_the_database_leaves_little_to_look_at(
     provider: Provider, staff: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, asked: str
 ) -> None:
-    monkeypatch.setattr(filters, "MOST_SCANNED", 4)
+    monkeypatch.setattr(bounds, "MOST_SCANNED", 4)
     monkeypatch.setattr(filters, "_SHORTEST_HINT", 2)
     assert names(provider.find("Users", asked)) == ["dora"]
