@@ -4,8 +4,8 @@
 BIN := .venv/bin
 PORT ?= 8000
 # Three, on two cores: they wait for servers and browsers a good part of the time. loadscope keeps a module's tests in
-# one worker, so that its servers and fixtures are set up once.
-PYTEST_ARGS ?= -n 3 --dist loadscope
+# one worker, so that its servers and fixtures are set up once; in the order of the folders, as few tests are often slow ones.
+PYTEST_ARGS ?= -n 3 --dist loadscope --no-loadscope-reorder
 # Tests take more than twice as long while branches are counted: `check` does, `test` need not.
 COVERAGE ?=
 export PORT

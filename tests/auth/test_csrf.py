@@ -22,6 +22,12 @@ FROM_MACHINES = {
 """Endpoints that other servers send to: they prove themselves by what they send, and read no cookie."""
 
 
+@pytest.fixture(scope="module")
+def app(lone_app: Flask) -> Flask:
+    """On one kind of database: it has no part in this."""
+    return lone_app
+
+
 def unsafe_requests(app: Flask) -> Iterator[tuple[str, str]]:
     """Every unsafe method of every address."""
     for rule in app.url_map.iter_rules():

@@ -269,7 +269,11 @@ class TestCommandLine:
         assert [key["kid"] in done.output for key in listed] == [True, False]
         assert [key["retired_at"] is None for key in listed] == [True, False]
 
-    def test_every_tenants_key_is_changed(self, app: Flask, acme: Workspace, globex: Workspace) -> None:
+    def test_every_tenants_key_is_changed(
+        self, app: Flask, acme: Workspace, globex: Workspace, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # The thousands that other tests have made would each get a new key, too.
+        monkeypatch.setattr(keys_cli, "list_tenants", lambda: [acme.tenant, globex.tenant])
         assert self.run(app, "rotate", "--all-tenants").exit_code == 0
         assert keys_of(app, acme)
         assert keys_of(app, globex)

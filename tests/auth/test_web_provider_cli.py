@@ -79,7 +79,7 @@ def test_what_is_to_be_registered_is_printed(app: Flask, acme: Workspace, server
     add(app, acme, server, client)
     shown = run(app, acme, "show", "work")
     base = f"http://{acme.host}/sso/"
-    for what in ("redirect address", "after signing out", "back-channel", "to rehearse it"):
+    for what in ("redirect address", "after signing out", "back channel", "to rehearse it"):
         assert address(shown, what).startswith(base)
     assert client.secret not in shown.output
 
