@@ -1,11 +1,12 @@
 """What people have allowed apps: given on the page that asks, listed and taken back in their account."""
 
 import uuid
-from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from flask import g
-from sqlalchemy import delete, func, select
+from sqlalchemy import and_, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from auth import audit, clients
@@ -14,6 +15,51 @@ from auth.identity import Identity
 from auth.oauth_server.scopes import Scope
 from auth.token_models import ApiToken, RefreshToken
 from tenants.db import now
+from tenants.keysets import Orders, Place
+
+ORDERS = Orders(Consent.id, created=(), name=(OAuthClient.name,))
+"""Orders of the apps that somebody has allowed something: by when that was first, or by the app's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What a person has allowed an app."""
+
+    consent: Consent
+    client: OAuthClient
+    used_at: datetime | None
+    """When the app last had a token."""
+
+    @property
+    def id(self) -> uuid.UUID:
+        """The id of the consent."""
+        return self.consent.id
+
+    @property
+    def name(self) -> str:
+        """The name of the app."""
+        return self.client.name
+
+    @property
+    def permissions(self) -> frozenset[str]:
+        """What it may do for the person; some of that may have been taken from the app since."""
+        return frozenset(self.consent.permissions) & frozenset(self.client.permissions)
+
+
+_USED_AT = (
+    select(func.max(ApiToken.created_at))
+    .where(
+        ApiToken.tenant_id == Consent.tenant_id,
+        ApiToken.user_id == Consent.user_id,
+        ApiToken.client_id == Consent.client_id,
+    )
+    .correlate(Consent)
+    .scalar_subquery()
+    .label("used_at")
+)
+_ALLOWED = select(Consent, OAuthClient, _USED_AT).join(
+    OAuthClient, and_(OAuthClient.tenant_id == Consent.tenant_id, OAuthClient.id == Consent.client_id)
+)
 
 
 def covers(user_id: uuid.UUID, client: OAuthClient, wanted: Scope) -> bool:
@@ -62,26 +108,18 @@ def lock(user_id: uuid.UUID, client_id: uuid.UUID | None) -> None:
     g.db.scalar(select(Consent.id).where(Consent.user_id == user_id, Consent.client_id == client_id).with_for_update())
 
 
-def list_of(user_id: uuid.UUID) -> Sequence[Any]:
-    """What a person has allowed: (Consent, OAuthClient, when the app last had a token), by the app's name."""
-    used = (
-        select(func.max(ApiToken.created_at))
-        .where(
-            ApiToken.tenant_id == Consent.tenant_id,
-            ApiToken.user_id == Consent.user_id,
-            ApiToken.client_id == Consent.client_id,
-        )
-        .correlate(Consent)
-        .scalar_subquery()
-        .label("used_at")
-    )
-    found: Sequence[Any] = g.db.execute(
-        select(Consent, OAuthClient, used)
-        .join(OAuthClient, (OAuthClient.tenant_id == Consent.tenant_id) & (OAuthClient.id == Consent.client_id))
-        .where(Consent.user_id == user_id)
-        .order_by(OAuthClient.name, Consent.id)
-    ).all()
-    return found
+def list_of(
+    user_id: uuid.UUID, *, sort: str = "name", limit: int | None = None, after: Place | None = None
+) -> list[Allowed]:
+    """What a person has allowed, all or behind that place, in one of the orders of ORDERS."""
+    statement = ORDERS[sort].page(_ALLOWED.where(Consent.user_id == user_id), limit=limit, after=after)
+    return [Allowed(*row) for row in g.db.execute(statement)]
+
+
+def find(user_id: uuid.UUID, consent_id: uuid.UUID) -> Allowed | None:
+    """What that person has allowed an app; None for what is none of theirs."""
+    row = g.db.execute(_ALLOWED.where(Consent.user_id == user_id, Consent.id == consent_id)).first()
+    return Allowed(*row) if row is not None else None
 
 
 def revoke(person: Identity, consent_id: uuid.UUID) -> bool:

@@ -25,10 +25,10 @@ def addresses_of(config: ProviderConfig) -> dict[str, str]:
     if not config.is_web:
         return {}
     base = f"{journeys.own_url()}/sso/{config.id}"
-    found = {"redirect address": journeys.redirect_uri(config)}
+    found = {"redirect_address": journeys.redirect_uri(config)}
     if config.kind == "oidc":
-        found |= {"after signing out": f"{base}/signed-out", "back-channel": f"{base}/backchannel-logout"}
-    return found | {"to rehearse it": f"{base}/rehearse"}
+        found |= {"after_signing_out": f"{base}/signed-out", "back_channel": f"{base}/backchannel-logout"}
+    return found | {"to_rehearse_it": f"{base}/rehearse"}
 
 
 def people_by_source() -> dict[uuid.UUID, int]:

@@ -18,12 +18,16 @@ ORDERS = Orders(Group.id, created=(), name=(Group.name,))
 """Orders of the groups."""
 MEMBER_ORDERS = Orders(User.id, created=(), name=(User.name,), email=(User.email,))
 """Orders of those who are in one."""
+ROLE_ORDERS = Orders(Grant.id, created=(), name=(Role.name,))
+"""Orders of the roles that one gives."""
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
     """A role that a group gives its members."""
 
+    id: uuid.UUID
+    """Of the grant."""
     role_id: uuid.UUID
     name: str
     label: str
@@ -94,6 +98,30 @@ def count_members(group: Group, *, search: str = "") -> int:
     return g.db.scalar(select(func.count()).select_from(_members(group, search).subquery())) or 0
 
 
+def list_roles(
+    group: Group, *, sort: str = "name", limit: int | None = None, after: Place | None = None
+) -> list[Given]:
+    """The roles that a group gives, all or behind that place, in one of the orders of ROLE_ORDERS; lapsed ones, too."""
+    statement = ROLE_ORDERS[sort].page(_GIVEN.where(Grant.group_id == group.id), limit=limit, after=after)
+    return [_given(role, grant) for role, grant in g.db.execute(statement)]
+
+
+def find_role(group: Group, role_id: uuid.UUID) -> Given | None:
+    """The role of that id, if the group gives it: by hand rather than by a mapping."""
+    by_hand_first = case((Grant.origin == ORIGIN, 0), else_=1)
+    wanted = _GIVEN.where(Grant.group_id == group.id, Grant.role_id == role_id).order_by(by_hand_first, Grant.id)
+    row = g.db.execute(wanted.limit(1)).first()
+    return _given(*row) if row is not None else None
+
+
+_GIVEN = select(Role, Grant).join(Grant, and_(Grant.tenant_id == Role.tenant_id, Grant.role_id == Role.id))
+
+
+def _given(role: Role, grant: Grant) -> Given:
+    lapsed = grant.expires_at is not None and grant.expires_at <= now()
+    return Given(grant.id, role.id, role.name, label_of(role), grant.expires_at, lapsed)
+
+
 def _members(group: Group, search: str) -> Select[Any]:
     found = (
         select(User)
@@ -128,13 +156,6 @@ def _listed(groups: Sequence[Group]) -> list[Listed]:
         ).all()
     )
     given: dict[uuid.UUID, list[Given]] = {}
-    rows = g.db.execute(
-        select(Grant.group_id, Role, Grant.expires_at)
-        .join(Role, and_(Role.tenant_id == Grant.tenant_id, Role.id == Grant.role_id))
-        .where(Grant.group_id.in_(ids))
-        .order_by(Role.name, Grant.id)
-    )
-    for group_id, role, ends_at in rows:
-        lapsed = ends_at is not None and ends_at <= now()
-        given.setdefault(group_id, []).append(Given(role.id, role.name, label_of(role), ends_at, lapsed))
+    for role, grant in g.db.execute(_GIVEN.where(Grant.group_id.in_(ids)).order_by(Role.name, Grant.id)):
+        given.setdefault(grant.group_id, []).append(_given(role, grant))
     return [Listed(group, members.get(group.id, 0), tuple(given.get(group.id, ()))) for group in groups]

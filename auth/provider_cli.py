@@ -123,7 +123,7 @@ def test(name: str, login: str, password_stdin: bool, as_json: bool) -> None:
     config = configs.get_config(name)
     if config.is_web:
         raise click.ClickException(
-            f"it is rehearsed by signing in there: {descriptions.addresses_of(config)['to rehearse it']}"
+            f"it is rehearsed by signing in there: {descriptions.addresses_of(config)['to_rehearse_it']}"
         )
     result = rehearsals.rehearse(config, login, password)
     click.echo(json.dumps(result.as_dict(), indent=2) if as_json else "\n".join(result.lines()))
@@ -282,4 +282,4 @@ def _directory(name: str) -> ProviderConfig:
 
 def _say_addresses(config: ProviderConfig) -> None:
     for what, address in descriptions.addresses_of(config).items():
-        click.echo(f"  {what:<20}{address}")
+        click.echo(f"  {what.replace('_', ' '):<20}{address}")

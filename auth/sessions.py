@@ -21,6 +21,7 @@ from auth import policy
 from auth.models import LoginSession, User
 from tenants.context import afterwards
 from tenants.db import TenantSession, now
+from tenants.keysets import Orders, Place
 
 _COOKIE_KEY = "sid"
 BROWSER, PROGRAM = "browser", "api"
@@ -28,6 +29,8 @@ BROWSER, PROGRAM = "browser", "api"
 PROGRAM_LASTS = timedelta(days=30)
 PROGRAM_IDLE = timedelta(days=7)
 """How long a program stays signed in, at the most, and unused."""
+ORDERS = Orders(LoginSession.id, created=(), seen=(LoginSession.seen_at,))
+"""Orders of a list of login sessions."""
 _SEEN_EVERY = timedelta(minutes=1)
 _COLUMNS = select(
     LoginSession.id, LoginSession.user_id, LoginSession.provider, LoginSession.methods, LoginSession.remembered,
@@ -186,10 +189,22 @@ def renew(*, provider: str | None = None) -> None:
 
 def list_of(user_id: uuid.UUID) -> Sequence[LoginSession]:
     """The user's login sessions that still count, last used first."""
-    rows: Sequence[LoginSession] = g.db.scalars(
-        select(LoginSession).where(LoginSession.user_id == user_id).order_by(LoginSession.seen_at.desc())
-    ).all()
-    return [row for row in rows if counts(row)]
+    return [row for row in page_of(user_id, sort="-seen") if counts(row)]
+
+
+def page_of(
+    user_id: uuid.UUID, *, sort: str, limit: int | None = None, after: Place | None = None
+) -> Sequence[LoginSession]:
+    """A part of the user's login sessions in one of ORDERS, or all; also those that count no more, see `counts`."""
+    mine = select(LoginSession).where(LoginSession.user_id == user_id)
+    rows: Sequence[LoginSession] = g.db.scalars(ORDERS[sort].page(mine, limit=limit, after=after)).all()
+    return rows
+
+
+def find(session_id: uuid.UUID, *, user_id: uuid.UUID) -> LoginSession | None:
+    """The user's login session of that id, if it still counts."""
+    row: LoginSession | None = g.db.find(LoginSession, session_id)
+    return row if row is not None and row.user_id == user_id and counts(row) else None
 
 
 def describe(row: LoginSession, current_id: uuid.UUID) -> dict[str, Any]:

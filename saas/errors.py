@@ -162,7 +162,7 @@ def _finish(response: Response, error: HTTPException) -> Response:
 
 def _challenge(error: HTTPException) -> str:
     """How to show who calls: by a bearer token (RFC 6750, section 3; RFC 9728, section 5.1), or on a page."""
-    if not request.path.startswith("/api/") or "tenant" not in g:
+    if not (request.path.startswith("/api/") or isinstance(error, BadBearer)) or "tenant" not in g:
         return 'Session realm="workspace"'
     refused = ', error="invalid_token"' if isinstance(error, BadBearer) else ""
     about = f"{metadata.issuer()}{url_for('oauth.resource_metadata')}"

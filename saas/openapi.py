@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flask import Flask
+from werkzeug.exceptions import default_exceptions
 from werkzeug.routing import Rule
 
 from auth.permissions import Access, access_of
+from saas.openapi_parameters import in_headers, in_path, in_query, parts_of
 from saas.openapi_schemas import LOCATION, Schemas
 from saas.operations import Operation, is_required
-from saas.problems import BY_STATUS, MEANINGS
+from saas.problems import BY_STATUS, MEANINGS, PAGE
 
 PREFIX = "/api/v1/"
 _PROBLEM = {
@@ -69,9 +71,16 @@ def describe(app: Flask) -> dict[str, Any]:
     found = sorted(_operations(app), key=lambda each: (each[0].rule, each[1]))
     schemas = Schemas([declared for _rule, _method, declared, _access in found])
     paths: dict[str, dict[str, Any]] = {}
+    read = {rule.rule for rule, method, _declared, _access in found if method == "GET"}
     for rule, method, declared, access in found:
-        path = "".join(part if is_fixed else f"{{{part}}}" for is_fixed, part in _parts(rule))
-        paths.setdefault(path, {})[method.lower()] = _operation(rule, method, declared, access, schemas)
+        path = "".join(part if is_fixed else f"{{{part}}}" for is_fixed, part in parts_of(rule))
+        paths.setdefault(path, {})[method.lower()] = _operation(rule, method, declared, access, schemas) | {
+            "parameters": [
+                *in_path(rule),
+                *in_query(declared, method),
+                *in_headers(method, declared, known=not access.public, readable=rule.rule in read),
+            ]
+        }
     return {
         "openapi": "3.1.0",
         "info": {
@@ -112,7 +121,6 @@ def _operation(rule: Rule, method: str, declared: Operation, access: Access, sch
         "summary": declared.summary,
         "description": " ".join(filter(None, [declared.description, _needs(access)])),
         "tags": [declared.tag],
-        "parameters": [*_path_parameters(rule), *_query_parameters(declared, method), *_headers(method, declared)],
         "responses": _responses(rule, method, declared, access, schemas),
         "security": _security(access),
     }
@@ -175,7 +183,15 @@ def _success(status: int, model: Any, declared: Operation, schemas: Schemas) -> 
 
 def _refusal(status: int) -> dict[str, Any]:
     kind = BY_STATUS[status]
-    example = {"type": f"/api/problems#{kind}", "title": kind, "status": status, "detail": MEANINGS[kind]}
+    example: dict[str, Any] = {
+        "type": f"{PAGE}#{kind}",
+        "title": default_exceptions[status]().name,
+        "status": status,
+        "detail": MEANINGS[kind],
+        "instance": "urn:request:0f8b1c0e5d9a4c7f8a3e2b6d1c4f7a90",
+    }
+    if status == 422:
+        example["errors"] = [{"field": "name", "message": "must be given"}]
     content = {"schema": {"$ref": f"{LOCATION}Problem"}, "example": example}
     answer: dict[str, Any] = {
         "description": MEANINGS[kind],
@@ -224,67 +240,3 @@ def _security_schemes(app: Flask) -> dict[str, Any]:
             },
         },
     }
-
-
-def _parts(rule: Rule) -> Iterator[tuple[bool, str]]:
-    return ((not is_dynamic, part) for is_dynamic, part in rule._trace if part != "|")
-
-
-def _path_parameters(rule: Rule) -> list[dict[str, Any]]:
-    named = {"UUIDConverter": {"type": "string", "format": "uuid"}, "IntegerConverter": {"type": "integer"}}
-    return [
-        {
-            "name": name,
-            "in": "path",
-            "required": True,
-            "schema": named.get(type(rule._converters[name]).__name__, {"type": "string", "minLength": 1}),
-        }
-        for is_fixed, name in _parts(rule)
-        if not is_fixed
-    ]
-
-
-def _query_parameters(declared: Operation, method: str) -> list[dict[str, Any]]:
-    parameters: list[dict[str, Any]] = []
-    if declared.query is not None:
-        schema = declared.query.model_json_schema(mode="validation")
-        for name, described in schema["properties"].items():
-            plain = _without_null(described)
-            plain.pop("title", None)
-            parameter = {"name": name, "in": "query", "schema": plain, "required": name in schema.get("required", ())}
-            if told := plain.pop("description", ""):
-                parameter["description"] = told
-            parameters.append(parameter)
-    if declared.item is not None and method == "GET":
-        names = sorted(declared.item.model_fields)
-        told = f"What to give of each, separated by commas: {', '.join(names)}. Everything, when left out."
-        pattern = f"^({'|'.join(names)})(,({'|'.join(names)}))*$"
-        parameters.append(
-            {"name": "fields", "in": "query", "description": told, "schema": {"type": "string", "pattern": pattern}}
-        )
-    return parameters
-
-
-def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema of a value that is either given or not: a query knows no null."""
-    plain = dict(schema)
-    kinds = [kind for kind in plain.pop("anyOf", []) if kind != {"type": "null"}]
-    if plain.get("default", "") is None:
-        del plain["default"]
-    return {**plain, **kinds[0]} if len(kinds) == 1 else {**plain, **({"anyOf": kinds} if kinds else {})}
-
-
-def _headers(method: str, declared: Operation) -> list[dict[str, Any]]:
-    known = {
-        "POST": (
-            "Idempotency-Key",
-            "Up to 255 characters: sent again within a day, the request is answered again only.",
-        ),
-        "PUT": ("If-Match", "The ETag of the state that was seen: another one is not changed."),
-        "GET": ("If-None-Match", "The ETag of the state that is known: it is not sent again."),
-    }
-    name, told = known.get("PUT" if method in ("PATCH", "DELETE") else method, ("", ""))
-    if not name or (method == "GET" and declared.returns is None):
-        return []
-    shape = {"type": "string", "maxLength": 255} if method == "POST" else {"type": "string"}
-    return [{"name": name, "in": "header", "description": told, "schema": shape}]

@@ -32,10 +32,10 @@ class Schemas:
         """The schema of a model, a reference as a rule."""
         return self._made[id(model), mode]
 
-    def example(self, schema: Mapping[str, Any]) -> Any:
-        """A value of that schema: what its fields give as an example, else something of their type."""
+    def example(self, schema: Mapping[str, Any], name: str = "") -> Any:
+        """A value of that schema: what its fields give as an example, else something of their name or type."""
         if reference := schema.get("$ref"):
-            return self.example(self.definitions[reference.removeprefix(LOCATION)])
+            return self.example(self.definitions[reference.removeprefix(LOCATION)], name)
         for given in ("examples", "enum"):
             if schema.get(given):
                 return schema[given][0]
@@ -43,14 +43,46 @@ class Schemas:
             if given in schema:
                 return schema[given]
         for choice in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
-            return self.example(choice)
+            return self.example(choice, name)
         if schema.get("type") == "object":
-            return {name: self.example(part) for name, part in schema.get("properties", {}).items()}
+            return {field: self.example(part, field) for field, part in schema.get("properties", {}).items()}
         if schema.get("type") == "array":
-            return [self.example(schema["items"])] if schema.get("items") else []
-        return _EXAMPLES.get(schema.get("format") or schema.get("type", ""), "text")
+            return [self.example(schema["items"], name)] if schema.get("items") else []
+        if schema.get("type") == "string" and not schema.get("format"):
+            return _BY_NAME.get(name, "text")
+        found = _EXAMPLES.get(schema.get("format") or schema.get("type", ""), "text")
+        return max(found, schema["minimum"]) if "minimum" in schema else found
 
 
+_RANDOM = "0123456789abcdefghijklmnopqrstuvwxyzABCD1a2b3c"
+_BY_NAME: Mapping[str, str] = {
+    "access_token": "eyJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiJ9.eyJpc3MiOiIuLi4ifQ.c2lnbmF0dXJl",
+    "address": "192.0.2.7",
+    "client_id": "8f14e45fceea167a5a36dedd4bea2543",
+    "client_secret": f"tnt_cs_{_RANDOM}",
+    "device": "Firefox on Linux",
+    "domain": "acme.example",
+    "domains": "acme.example",
+    "email": "vera@acme.example",
+    "emails": "vera@acme.example",
+    "gains": "project:update",
+    "loses": "project:delete",
+    "name": "Vera",
+    "next_cursor": "WyIwMTkwMDAwMC0wMDAwLTcwMDAtODAwMC0wMDAwMDAwMDAwMDEiXQ",
+    "origin": "manual",
+    "permission": "project:read",
+    "permissions": "project:read",
+    "provider": "database",
+    "redirect_uris": "https://app.example.com/callback",
+    "refresh_token": f"tnt_rt_{_RANDOM}",
+    "role": "viewer",
+    "roles": "viewer",
+    "scopes": "openid",
+    "slug": "acme",
+    "token": f"tnt_pat_{_RANDOM}",
+    "user_name": "vera@acme.example",
+}
+"""Of texts, by the field that they stand in: what is nothing but text elsewhere."""
 _EXAMPLES: Mapping[str, Any] = {
     "uuid": str(uuid.UUID(int=0x0190_0000_0000_7000_8000_0000_0000_0001)),
     "date-time": "2030-01-31T12:00:00Z",

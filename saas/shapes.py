@@ -2,9 +2,10 @@
 
 import uuid
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from saas.api import InvalidFields, read_cursor, write_cursor
 from tenants.keysets import Order, Place
@@ -20,6 +21,17 @@ class Given(BaseModel):
     """Base of what callers send; they are told of what is not known."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    @field_validator("*")
+    @classmethod
+    def _in_utc(cls, value: Any) -> Any:
+        """A time as it will be read again: what makes something answers with it, and the two are one state."""
+        if not isinstance(value, datetime) or value.tzinfo is None:
+            return value
+        try:
+            return value.astimezone(UTC)
+        except OverflowError:  # at the end of the calendar, where nothing of ours ends
+            return value
 
 
 def _forget_defaults(schema: dict[str, Any]) -> None:

@@ -20,15 +20,15 @@ def list_apps() -> ResponseReturnValue:
     """The apps that act for the person, and what each may do."""
     rows = [
         {
-            "id": consent.id,
-            "name": client.name,
-            "active": client.active,
-            "given_at": consent.given_at,
-            "used_at": used_at,
-            "learned": [words for name, words in scopes.IDENTITY.items() if name in consent.scopes],
-            "permissions": scopes.described(frozenset(consent.permissions) & frozenset(client.permissions)),
+            "id": one.id,
+            "name": one.name,
+            "active": one.client.active,
+            "given_at": one.consent.given_at,
+            "used_at": one.used_at,
+            "learned": [words for name, words in scopes.IDENTITY.items() if name in one.consent.scopes],
+            "permissions": scopes.described(one.permissions),
         }
-        for consent, client, used_at in consents.list_of(g.identity.user_id)
+        for one in consents.list_of(g.identity.user_id)
     ]
     return render_template("account/apps.html", apps=rows)
 

@@ -21,13 +21,6 @@ class MappingJson(MappingOfProvider):
     members: int
 
 
-class MappingList(Answer):
-    """All mappings of a provider."""
-
-    items: list[MappingJson]
-    next_cursor: None
-
-
 class ProviderJson(Answer):
     """A configured identity provider; without its secret."""
 
@@ -51,13 +44,6 @@ class ProviderJson(Answer):
     provisional_until: datetime | None
     """When new settings are undone unless an administrator signs in by them."""
     mappings: list[MappingOfProvider]
-
-
-class ProviderList(Answer):
-    """All providers, in their order."""
-
-    items: list[ProviderJson]
-    next_cursor: None
 
 
 class StepJson(Answer):

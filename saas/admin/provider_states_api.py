@@ -15,12 +15,12 @@ from auth.providers import configs
 from auth.providers.ldap.faults import DirectoryFault
 from auth.providers.models import ProviderConfig
 from auth.users import get_by_email
-from saas.admin.provider_answers import MappingList, ProviderJson
+from saas.admin.provider_answers import MappingJson, ProviderJson
 from saas.admin.provider_choices import find_source, map_group
 from saas.admin.providers_api import as_fields
 from saas.api import InvalidFields
 from saas.operations import Answerable, operation
-from saas.shapes import Given
+from saas.shapes import Given, Page
 
 bp = Blueprint("provider_states_api", __name__, url_prefix="/api/v1/providers/<uuid:config_id>")
 
@@ -106,7 +106,7 @@ def go_back(config_id: uuid.UUID) -> Answerable:
 
 @bp.get("/mappings")
 @requires(AccessPermission.PROVIDER_READ)
-@operation("List mappings of a provider", returns=MappingList, tag="Providers")
+@operation("List mappings of a provider", returns=Page[MappingJson], tag="Providers")
 def list_mappings(config_id: uuid.UUID) -> Answerable:
     """The groups that give roles; `members` are those whom the provider has named so far."""
     return {"items": _mappings(find_source(config_id)), "next_cursor": None}
@@ -114,7 +114,7 @@ def list_mappings(config_id: uuid.UUID) -> Answerable:
 
 @bp.post("/mappings")
 @requires(AccessPermission.PROVIDER_MANAGE)
-@operation("Map a group to a role", body=NewMapping, returns=MappingList, status=201, tag="Providers")
+@operation("Map a group to a role", body=NewMapping, returns=Page[MappingJson], status=201, tag="Providers")
 def add_mapping(config_id: uuid.UUID, body: NewMapping) -> Answerable:
     """Have a group give a role; a directory is asked for the group, by its DN or name."""
     config = find_source(config_id)

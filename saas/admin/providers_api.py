@@ -15,11 +15,11 @@ from auth.permissions import AccessPermission, requires
 from auth.providers import configs
 from auth.providers.models import ProviderConfig
 from auth.providers.registry import list_configs
-from saas.admin.provider_answers import ProviderJson, ProviderList
+from saas.admin.provider_answers import ProviderJson
 from saas.admin.provider_choices import find_source
 from saas.api import InvalidFields
 from saas.operations import Answerable, operation
-from saas.shapes import Given
+from saas.shapes import Given, Page
 
 bp = Blueprint("providers_api", __name__, url_prefix="/api/v1/providers")
 
@@ -62,7 +62,7 @@ class ProviderOrder(Given):
 
 @bp.get("")
 @requires(AccessPermission.PROVIDER_READ)
-@operation("List identity providers", returns=ProviderList, tag="Providers")
+@operation("List identity providers", returns=Page[ProviderJson], tag="Providers")
 def list_providers() -> Answerable:
     """The workspace's identity providers in their order; without their secrets."""
     return {"items": [descriptions.as_dict(config) for config in list_configs()], "next_cursor": None}
@@ -85,7 +85,7 @@ def create(body: NewProvider) -> Answerable:
 
 @bp.put("/order")
 @requires(AccessPermission.PROVIDER_MANAGE)
-@operation("Order the identity providers", body=ProviderOrder, returns=ProviderList, tag="Providers")
+@operation("Order the identity providers", body=ProviderOrder, returns=Page[ProviderJson], tag="Providers")
 def order(body: ProviderOrder) -> Answerable:
     """Ask the providers in this order."""
     try:

@@ -67,13 +67,6 @@ class MadeProvisioningToken(ProvisioningTokenJson):
     """The secret, for the identity provider. It is shown this once."""
 
 
-class ProvisioningTokenList(Answer):
-    """All provisioning tokens of a provider."""
-
-    items: list[ProvisioningTokenJson]
-    next_cursor: None
-
-
 class ProvisioningJson(Answer):
     """How a provider is provisioned."""
 
@@ -128,7 +121,7 @@ def show(config_id: uuid.UUID) -> Answerable:
 
 @bp.get("/tokens")
 @requires(AccessPermission.PROVIDER_READ)
-@operation("List provisioning tokens", returns=ProvisioningTokenList, tag="Providers")
+@operation("List provisioning tokens", returns=Page[ProvisioningTokenJson], tag="Providers")
 def list_tokens(config_id: uuid.UUID) -> Answerable:
     """The provisioning tokens of the provider, the oldest first; all of them at once."""
     return {"items": [_as_dict(row) for row in tokens.list_of(find_source(config_id))], "next_cursor": None}

@@ -10,9 +10,16 @@ from auth import audit, sessions
 from auth.permissions import in_person
 from saas.lookup import found
 from saas.operations import Answerable, operation
-from saas.shapes import Answer, Page
+from saas.shapes import Answer, Page, Paging, first_page
 
 bp = Blueprint("sessions_api", __name__, url_prefix="/api/v1/sessions")
+
+
+class SessionQuery(Paging):
+    """In which order login sessions are listed."""
+
+    sort: Literal["-seen", "seen", "created", "-created"] = "-seen"
+    """seen: by when they were last used; with a minus the same one backwards."""
 
 
 class SessionJson(Answer):
@@ -42,11 +49,14 @@ class Ended(Answer):
 
 @bp.get("")
 @in_person
-@operation("List own login sessions", returns=Page[SessionJson], tag="Login sessions")
-def list_sessions() -> Answerable:
-    """Where the caller is signed in, last used first; all at once."""
-    rows = sessions.list_of(g.identity.user_id)
-    return {"items": [sessions.describe(row, g.identity.login.id) for row in rows], "next_cursor": None}
+@operation("List own login sessions", query=SessionQuery, returns=Page[SessionJson], tag="Login sessions")
+def list_sessions(query: SessionQuery) -> Answerable:
+    """Where the caller is signed in, last used first unless sorted; without those that were unused for too long."""
+    order, here = sessions.ORDERS[query.sort], g.identity.login.id
+    place = query.place(order)
+    rows = sessions.page_of(g.identity.user_id, sort=query.sort, limit=query.limit + 1, after=place)
+    shown, more = first_page(rows, query.limit, order.write)
+    return {"items": [sessions.describe(row, here) for row in shown if sessions.counts(row)], "next_cursor": more}
 
 
 @bp.get("/<uuid:session_id>")
@@ -54,8 +64,7 @@ def list_sessions() -> Answerable:
 @operation("Show a login session", returns=SessionJson, tag="Login sessions")
 def show(session_id: uuid.UUID) -> Answerable:
     """One of the browsers and programs in which the caller is signed in."""
-    rows = sessions.list_of(g.identity.user_id)
-    row = found(next((row for row in rows if row.id == session_id), None))
+    row = found(sessions.find(session_id, user_id=g.identity.user_id))
     return sessions.describe(row, g.identity.login.id)
 
 

@@ -100,6 +100,13 @@ def test_a_program_that_has_to_sign_in_first_is_told(visitor: Visitor) -> None:
     assert answer.headers["WWW-Authenticate"]
 
 
+@pytest.mark.parametrize("path", ["/api/v1/me", "/oauth/userinfo"])
+def test_a_program_whose_token_counts_not_is_told_so(visitor: Visitor, path: str) -> None:
+    told = visitor.get(path, headers={"Authorization": "Bearer x"}).headers["WWW-Authenticate"]
+    assert told.startswith("Bearer ")
+    assert 'error="invalid_token"' in told
+
+
 @pytest.mark.parametrize(
     ("accept", "mimetype"),
     [

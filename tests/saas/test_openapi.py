@@ -91,7 +91,9 @@ def test_every_list_gives_the_fields_of_its_items(described: dict[str, Any]) -> 
 
 def test_names_are_in_snake_case(described: dict[str, Any]) -> None:
     fields = {field for _where, content in contents(described) for field in names_in(content["example"])}
-    parameters = {one["name"] for _n, each in operations(described) for one in each["parameters"] if one["in"] != "header"}
+    parameters = {
+        one["name"] for _n, each in operations(described) for one in each["parameters"] if one["in"] != "header"
+    }
     assert not [name for name in fields | parameters if not SNAKE.fullmatch(name)]
 
 
@@ -100,3 +102,11 @@ def test_every_problem_is_explained_where_its_type_leads(app: Flask, acme: Works
     assert page.status_code == 200
     assert set(BY_STATUS.values()) <= MEANINGS.keys()
     assert not [kind for kind in MEANINGS if f'id="{kind}"' not in page.text]
+
+
+def test_a_header_is_told_of_only_where_it_means_something(described: dict[str, Any]) -> None:
+    told = {name: [one["name"] for one in each["parameters"]] for name, each in operations(described)}
+    assert "Idempotency-Key" in told["POST /api/v1/projects"]
+    assert "Idempotency-Key" not in told["POST /api/v1/auth/token"]  # nobody is known whose key it could be
+    assert "If-Match" in told["PATCH /api/v1/projects/{project_id}"]
+    assert "If-Match" not in told["PUT /api/v1/providers/order"]  # nothing is read there

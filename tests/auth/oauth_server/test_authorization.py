@@ -179,6 +179,13 @@ def test_the_page_names_what_is_given_and_what_the_person_does_not_hold(app: Fla
     assert "project:create" not in given.partition("<main")[2]
 
 
+def test_the_page_names_it_in_the_language_of_the_person(app: Flask, acme: Workspace, member: Visitor) -> None:
+    program = register(app, acme)
+    page = member.get(program.ask("openid email project:read"), headers={"Accept-Language": "es"}).text
+    assert "Ver tu dirección de correo" in page
+    assert "See your e-mail address." not in page
+
+
 def test_nobody_gives_what_they_do_not_hold(app: Flask, acme: Workspace) -> None:
     program, viewer = register(app, acme), sign_in(app, acme, "viewer")
     tokens = obtain(viewer, program, "project:read project:create")

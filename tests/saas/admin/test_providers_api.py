@@ -151,6 +151,13 @@ def test_the_list_has_no_secret(app: Flask, acme: Workspace, admin: Visitor, dir
     assert directory.service_password not in answer.text
 
 
+def test_what_a_provider_has_to_be_told_is_named_as_all_fields_are(app: Flask, acme: Workspace, admin: Visitor) -> None:
+    sources.add(app, acme, "work", "oidc", OIDC, secret=SECRET)
+    (found,) = admin.get(f"{BASE}?fields=name,addresses").get_json()["items"]
+    assert found.keys() == {"name", "addresses"}
+    assert found["addresses"].keys() == {"redirect_address", "after_signing_out", "back_channel", "to_rehearse_it"}
+
+
 def test_the_directory_of_another_workspace_is_not_there(
     app: Flask, acme: Workspace, globex: Workspace, admin: Visitor, directory: OpenLdapServer, uid: str
 ) -> None:

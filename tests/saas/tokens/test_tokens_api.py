@@ -41,6 +41,12 @@ def test_a_token_is_made_and_its_secret_shown_once(app: Flask, acme: Workspace, 
     assert program.get(TOKENS).json == {"items": [shown], "next_cursor": None}
 
 
+def test_a_time_of_another_zone_is_told_as_it_is_kept(program: Program) -> None:
+    made = program.post(TOKENS, NEW | {"expires_at": "2040-01-01T02:30:00+02:30"})
+    assert made.json["expires_at"] == "2040-01-01T00:00:00Z"
+    assert program.get(f"{TOKENS}/{made.json['id']}").json["expires_at"] == made.json["expires_at"]
+
+
 def test_a_browser_makes_one_too(member: Visitor) -> None:
     assert member.post_json(TOKENS, NEW).status_code == 201
     # Without the token of our pages it is another site that asks.
