@@ -1,5 +1,6 @@
 """Permissions: the catalogue, what the built-in roles may do, grants, and what Flask-Principal is told."""
 
+import re
 import uuid
 from datetime import timedelta
 
@@ -214,7 +215,9 @@ MATRIX = {
     ("PATCH", "/api/v1/projects/{id}"): {"owner", "admin", "member", "editor"},
     ("GET", "/api/v1/projects/{id}/updates"): {"owner", "admin", "member", "viewer", "editor"},
     ("POST", "/api/v1/projects/{id}/updates"): {"owner", "admin", "member", "editor"},
+    ("GET", "/api/v1/projects/{id}/updates/{update}"): {"owner", "admin", "member", "viewer", "editor"},
     ("GET", "/api/v1/projects/{id}/editors"): {"owner", "admin"},
+    ("GET", "/api/v1/projects/{id}/editors/{user}"): {"owner", "admin"},
     ("PUT", "/api/v1/projects/{id}/editors/{user}"): {"owner", "admin"},
     ("DELETE", "/api/v1/projects/{id}/editors/{user}"): {"owner", "admin"},
     ("DELETE", "/api/v1/projects/{id}"): {"owner", "admin"},
@@ -236,7 +239,7 @@ def test_everybody_reaches_what_their_role_permits_and_nothing_else(app: Flask, 
         browser = visit_as(app, acme, person)
     token = browser.csrf_token()
     for (method, path), allowed in MATRIX.items():
-        address = path.format(id=project, user=acme.people["viewer"].id)
+        address = path.format(id=project, user=acme.people["viewer"].id, update=uuid.uuid4())
         if method == "GET":
             answer = browser.get(address)
         elif path.startswith("/api/"):
@@ -251,8 +254,9 @@ def test_everybody_reaches_what_their_role_permits_and_nothing_else(app: Flask, 
 
 
 def test_the_matrix_names_every_endpoint_of_projects(app: Flask) -> None:
+    names = {"<uuid:project_id>": "{id}", "<uuid:user_id>": "{user}", "<uuid:update_id>": "{update}"}
     rules = {
-        (method, rule.rule.replace("<uuid:project_id>", "{id}").replace("<uuid:user_id>", "{user}"))
+        (method, re.sub("<.*?>", lambda found: names[found[0]], rule.rule))
         for rule in app.url_map.iter_rules()
         if rule.endpoint.startswith(("projects.", "projects_api."))
         for method in (rule.methods or set()) & {"GET", "POST", "PUT", "PATCH", "DELETE"}
