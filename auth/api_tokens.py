@@ -22,7 +22,7 @@ from auth.identity import SESSION, Identity
 from auth.models import LoginSession, User
 from auth.token_models import ApiToken, RefreshToken
 from tenants.db import now
-from tenants.keysets import LONG_AGO, Orders, filled
+from tenants.keysets import LONG_AGO, Orders, Place, filled
 
 PERSONAL, OAUTH = bearer.PERSONAL, bearer.OAUTH
 LONGEST_NAME = 100
@@ -100,10 +100,12 @@ def create(
     return row, secret
 
 
-def list_of(user_id: uuid.UUID, *, sort: str = "-created") -> Sequence[ApiToken]:
-    """A user's personal tokens, in one of the orders of ORDERS; those that are over, too, until they are revoked."""
+def list_of(
+    user_id: uuid.UUID, *, sort: str = "-created", limit: int | None = None, after: Place | None = None
+) -> Sequence[ApiToken]:
+    """A user's personal tokens, all or behind that place, in one of the orders of ORDERS; also those that are over."""
     mine = select(ApiToken).where(ApiToken.user_id == user_id, ApiToken.kind == PERSONAL)
-    found: Sequence[ApiToken] = g.db.scalars(ORDERS[sort].page(mine)).all()
+    found: Sequence[ApiToken] = g.db.scalars(ORDERS[sort].page(mine, limit=limit, after=after)).all()
     return found
 
 

@@ -1,5 +1,6 @@
 """Apps as lists: searched, filtered, sorted, paged."""
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,10 @@ ORDERS = Orders(
     OAuthClient.id, created=(), name=(OAuthClient.name,), used=(filled(OAuthClient.last_used_at, LONG_AGO),)
 )
 """Orders of the apps; one that was never used comes before those that were."""
+
+
+CREDENTIAL_ORDERS = Orders(OAuthClient.id, created=(), name=(OAuthClient.name,))
+"""Orders of a service account's credentials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,15 @@ def list_apps(
 def count_apps(wanted: Filter = Filter()) -> int:
     """How many apps are wanted."""
     return g.db.scalar(select(func.count(OAuthClient.id)).where(*_conditions(wanted))) or 0
+
+
+def list_credentials(
+    account_id: uuid.UUID, *, sort: str = "created", limit: int = 50, after: Place | None = None
+) -> Sequence[OAuthClient]:
+    """The credentials of a service account, in one of the orders of CREDENTIAL_ORDERS, behind that place."""
+    statement = select(OAuthClient).where(OAuthClient.user_id == account_id)
+    found: Sequence[OAuthClient] = g.db.scalars(CREDENTIAL_ORDERS[sort].page(statement, limit=limit, after=after)).all()
+    return found
 
 
 def count_consents(client: OAuthClient) -> int:

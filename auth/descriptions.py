@@ -1,6 +1,8 @@
 """Identity sources for administrators: what they are set to, how they stand, and what the provider has to be told."""
 
 import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -8,8 +10,9 @@ from flask import g
 from sqlalchemy import func, select
 
 from auth import groups, journeys, provisional
-from auth.models import Group, LoginSession, Membership
+from auth.models import Grant, Group, LoginSession, Membership, Role
 from auth.providers.models import LinkedIdentity, ProviderConfig
+from tenants.keysets import Key, Orders, Place
 
 
 def state_of(config: ProviderConfig) -> str:
@@ -43,20 +46,75 @@ def count_sessions(config: ProviderConfig) -> int:
     return g.db.scalar(wanted) or 0
 
 
-def mappings_with_members(config: ProviderConfig) -> list[tuple[Group, str, int]]:
-    """The mappings of a source, each with how many are known to be in the group: none, if it never named it."""
-    found = groups.mappings_of(config)
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """A group of a source that gives a role here."""
+
+    id: uuid.UUID
+    """Of the grant."""
+    group: Group
+    role: str
+    members: int
+    """How many are known to be in the group: none, if the source never named it."""
+
+
+MAPPING_ORDERS = Orders(
+    Grant.id,
+    created=(),
+    group=(
+        Key(Group.name.expression, lambda mapping: mapping.group.name),
+        Key(Role.name.expression, lambda mapping: mapping.role),
+    ),
+)
+"""Orders of the mappings of a source."""
+
+
+def list_mappings(
+    config: ProviderConfig, *, sort: str = "group", limit: int | None = None, after: Place | None = None
+) -> list[Mapping]:
+    """The mappings of a source, all or behind that place, in one of the orders of MAPPING_ORDERS."""
+    mine = groups.MAPPINGS.where(Group.origin == config.origin)
+    found = g.db.execute(MAPPING_ORDERS[sort].page(mine, limit=limit, after=after)).all()
     counted = (
         select(Membership.group_id, func.count())
-        .where(Membership.group_id.in_({group.id for group, _role in found}))
+        .where(Membership.group_id.in_({row.Group.id for row in found}))
         .group_by(Membership.group_id)
     )
     members = {row[0]: row[1] for row in g.db.execute(counted)}
-    return [(group, role, members.get(group.id, 0)) for group, role in found]
+    return [Mapping(row.id, row.Group, row.role_name, members.get(row.Group.id, 0)) for row in found]
+
+
+ORDERS = Orders(
+    ProviderConfig.id,
+    order=(ProviderConfig.position, ProviderConfig.created_at),
+    name=(ProviderConfig.name,),
+    created=(),
+)
+"""Orders of the sources; `order` is the one in which they are asked."""
+
+
+def list_sources(
+    *, sort: str = "order", limit: int | None = None, after: Place | None = None
+) -> Sequence[ProviderConfig]:
+    """The sources, all or behind that place, in one of the orders of ORDERS."""
+    found: Sequence[ProviderConfig] = g.db.scalars(
+        ORDERS[sort].page(select(ProviderConfig), limit=limit, after=after)
+    ).all()
+    return found
+
+
+def as_dicts(configs: Sequence[ProviderConfig]) -> list[dict[str, Any]]:
+    """Sources for programs, as `as_dict` gives one, in one statement."""
+    mapped = groups.mappings_of_all(configs)
+    return [_as_dict(config, mapped[config.origin]) for config in configs]
 
 
 def as_dict(config: ProviderConfig) -> dict[str, Any]:
     """A source for programs; without its secret."""
+    return as_dicts([config])[0]
+
+
+def _as_dict(config: ProviderConfig, mapped: Sequence[tuple[Group, str]]) -> dict[str, Any]:
     return {
         "id": str(config.id),
         "name": config.name,
@@ -72,9 +130,7 @@ def as_dict(config: ProviderConfig) -> dict[str, Any]:
         "has_secret": config.secret is not None,
         "addresses": addresses_of(config),
         "provisional_until": _as_time(provisional.until(config)),
-        "mappings": [
-            {"group": group.name, "key": group.external_key, "role": role} for group, role in groups.mappings_of(config)
-        ],
+        "mappings": [{"group": group.name, "key": group.external_key, "role": role} for group, role in mapped],
     }
 
 

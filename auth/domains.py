@@ -32,7 +32,7 @@ from auth.providers.models import MailDomain
 from auth.providers.registry import list_configs
 from config.settings import socket_address
 from tenants.db import now
-from tenants.keysets import Orders
+from tenants.keysets import Orders, Place
 
 MOST_DOMAINS = 50
 """Of one tenant."""
@@ -55,10 +55,12 @@ class Checked:
         return self.row.state != self.before and self.row.state in (WARNING, LAPSED)
 
 
-def list_domains(*, state: str = "", sort: str = "name") -> Sequence[MailDomain]:
-    """The bound tenant's domains, those of a state or all, in one of the orders of ORDERS."""
+def list_domains(
+    *, state: str = "", sort: str = "name", limit: int | None = None, after: Place | None = None
+) -> Sequence[MailDomain]:
+    """The bound tenant's domains, those of a state or all, in one of the orders of ORDERS, behind that place."""
     wanted = select(MailDomain).where(*([MailDomain.state == state] if state else []))
-    found: Sequence[MailDomain] = g.db.scalars(ORDERS[sort].page(wanted)).all()
+    found: Sequence[MailDomain] = g.db.scalars(ORDERS[sort].page(wanted, limit=limit, after=after)).all()
     return found
 
 

@@ -107,10 +107,8 @@ def list_roles(
 
 
 def find_role(group: Group, role_id: uuid.UUID) -> Given | None:
-    """The role of that id, if the group gives it: by hand rather than by a mapping."""
-    by_hand_first = case((Grant.origin == ORIGIN, 0), else_=1)
-    wanted = _GIVEN.where(Grant.group_id == group.id, Grant.role_id == role_id).order_by(by_hand_first, Grant.id)
-    row = g.db.execute(wanted.limit(1)).first()
+    """The role of that id, if the group gives it."""
+    row = g.db.execute(_GIVEN.where(Grant.group_id == group.id, Grant.role_id == role_id)).first()
     return _given(*row) if row is not None else None
 
 

@@ -24,6 +24,14 @@ from auth.scim.models import ScimResource
 
 LONGEST_NAME = 200
 LONGEST_KEY = 1000
+MAPPINGS = (
+    select(Grant.id, Group, Group.name.label("group_name"), Role.name.label("role_name"))
+    .join(Grant, (Grant.tenant_id == Group.tenant_id) & (Grant.group_id == Group.id))
+    .join(Role, (Role.tenant_id == Grant.tenant_id) & (Role.id == Grant.role_id))
+    .where(Grant.origin == Group.origin)
+)
+"""Groups with the roles that they give as their sources say, and the id of each grant."""
+_BY_NAME = (Group.name, Role.name)
 _PROVISIONED = exists().where(ScimResource.tenant_id == Group.tenant_id, ScimResource.group_id == Group.id)
 
 
@@ -76,14 +84,15 @@ def mapped_groups(config: ProviderConfig) -> Sequence[Group]:
 
 def mappings_of(config: ProviderConfig) -> list[tuple[Group, str]]:
     """The mappings of a source: its groups, each with the name of a role."""
-    rows = g.db.execute(
-        select(Group, Role.name)
-        .join(Grant, (Grant.tenant_id == Group.tenant_id) & (Grant.group_id == Group.id))
-        .join(Role, (Role.tenant_id == Grant.tenant_id) & (Role.id == Grant.role_id))
-        .where(Group.origin == config.origin, Grant.origin == config.origin)
-        .order_by(Group.name, Role.name)
-    )
-    return [(group, role) for group, role in rows]
+    return mappings_of_all([config])[config.origin]
+
+
+def mappings_of_all(configs: Iterable[ProviderConfig]) -> dict[str, list[tuple[Group, str]]]:
+    """The mappings of each of these sources, by its origin, in one statement."""
+    found: dict[str, list[tuple[Group, str]]] = {config.origin: [] for config in configs}
+    for _grant_id, group, _name, role in g.db.execute(MAPPINGS.where(Group.origin.in_(found)).order_by(*_BY_NAME)):
+        found[group.origin].append((group, role))
+    return found
 
 
 def memberships_of(

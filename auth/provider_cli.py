@@ -99,7 +99,7 @@ def show(name: str) -> None:
 @in_tenant
 def list_(as_json: bool) -> None:
     """List the sources in the order in which they are asked or shown."""
-    found = [descriptions.as_dict(config) for config in list_configs()]
+    found = descriptions.as_dicts(list_configs())
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return

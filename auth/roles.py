@@ -8,7 +8,7 @@ from typing import Any
 from flask import g
 from flask_babel import force_locale, get_babel
 from flask_babel import gettext as _
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, delete, func, select
 
 from auth import audit, tenant_settings
 from auth.errors import NotAllowed, UnknownRole, UnsuitableName
@@ -248,16 +248,12 @@ def drop_object(object_type: str, object_id: uuid.UUID) -> None:
         audit.record("role taken", place, details={"grants": number, "reason": "the object is deleted"})
 
 
-def holders_on(object_type: str, object_id: uuid.UUID) -> Sequence[tuple[User, str]]:
-    """Users with a role on that object, and the role's name, by user name."""
-    rows = g.db.execute(
-        select(User, Role.name)
-        .join(Grant, (Grant.tenant_id == User.tenant_id) & (Grant.user_id == User.id))
-        .join(Role, (Role.tenant_id == Grant.tenant_id) & (Role.id == Grant.role_id))
-        .where(Grant.object_type == object_type, Grant.object_id == object_id)
-        .order_by(User.name)
+def holders_on(object_type: str, object_id: uuid.UUID) -> Select[User]:
+    """The statement that finds the users with a role on that object, each once."""
+    given = select(Grant.user_id).where(
+        Grant.object_type == object_type, Grant.object_id == object_id, Grant.user_id.is_not(None)
     )
-    return [(user, role) for user, role in rows]
+    return select(User).where(User.id.in_(given))
 
 
 def _record(

@@ -24,6 +24,7 @@ from typing import Any, cast
 
 import structlog
 from flask import Flask, Response, current_app, g, request
+from flask.typing import ResponseReturnValue
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.storage import Storage, storage_from_string
 from werkzeug.exceptions import TooManyRequests
@@ -31,7 +32,9 @@ from werkzeug.exceptions import TooManyRequests
 from auth.throttle import caller_address
 from config.plans import DEFAULT_PLAN, Plan
 from config.settings import Settings
+from saas import errors
 from saas.limit_counts import CountsInMemory
+from tenants.request import Suspended
 
 PATHS = ("/api/", "/oauth/", "/scim/")
 """What programs use."""
@@ -105,6 +108,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     storage = cast("Storage", storage_from_string(uri, **options))  # of async ones the scheme would say so
     app.extensions["limits"] = Counters(storage, {name: _items(plan) for name, plan in settings.plans.items()})
     app.before_request(count_address)
+    app.register_error_handler(Suspended, refuse_suspended)
     app.after_request(tell)
 
 
@@ -122,6 +126,16 @@ def count_address() -> None:
     if signs_in:
         _count("sign_in", key)
     _count("address", key)
+
+
+def refuse_suspended(error: Suspended) -> ResponseReturnValue:
+    """Answer in place of a suspended workspace. It is found out before any hook of ours, and counted here instead."""
+    try:
+        if "counted" not in g:
+            count_address()
+    except TooManyRequests as too_many:
+        return errors.answer(too_many)
+    return errors.answer(error)
 
 
 def count_caller() -> None:

@@ -58,6 +58,7 @@ _RANDOM = "0123456789abcdefghijklmnopqrstuvwxyzABCD1a2b3c"
 _BY_NAME: Mapping[str, str] = {
     "access_token": "eyJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiJ9.eyJpc3MiOiIuLi4ifQ.c2lnbmF0dXJl",
     "address": "192.0.2.7",
+    "break_glass": "vera@acme.example",
     "client_id": "8f14e45fceea167a5a36dedd4bea2543",
     "client_secret": f"tnt_cs_{_RANDOM}",
     "device": "Firefox on Linux",
@@ -73,6 +74,7 @@ _BY_NAME: Mapping[str, str] = {
     "permission": "project:read",
     "permissions": "project:read",
     "provider": "database",
+    "origins": "https://app.example.com",
     "redirect_uris": "https://app.example.com/callback",
     "refresh_token": f"tnt_rt_{_RANDOM}",
     "role": "viewer",

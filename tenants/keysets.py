@@ -134,6 +134,7 @@ def _read_time(text: str) -> datetime:
 
 _READ: Mapping[type, Callable[[str], Any]] = {
     uuid.UUID: uuid.UUID,
+    int: int,
     str: str,
     date: date.fromisoformat,
     datetime: _read_time,

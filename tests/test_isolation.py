@@ -64,6 +64,8 @@ GIVEN: dict[Model, dict[str, Any]] = {
 """What a row has to be for its owner to see it on every page that shows one."""
 ACROSS_TENANTS = {"uq_mail_domains_owner"}
 """Constraints that say that something has one owner among all tenants."""
+ROLE = "viewer"
+"""A role that the users whose rows are made hold; its name stands in addresses."""
 MISSING = uuid.UUID("01900000-0000-7000-8000-000000000000")
 
 
@@ -148,8 +150,10 @@ def add_belongings(session: TenantSession, owner: uuid.UUID, made: dict[Model, u
     made[ProvisionedGroup] = add(ScimResource, kind="Group", provider_id=source, user_id=None, group_id=group)
     add(Membership, user_id=user, group_id=group)
     add(Grant, user_id=None, group_id=group, role_id=made[Role], object_type="", object_id=None)
-    editor = session.scalars(select(Role.id).where(Role.name == EDITOR.name)).one()
-    add(Grant, user_id=user, group_id=None, role_id=editor, object_type=OBJECT_TYPE, object_id=project)
+    ids = {name: id for id, name in session.execute(select(Role.id, Role.name))}
+    for holder, role in ((user, ids[ROLE]), (made[ServiceAccount], made[Role])):
+        add(Grant, user_id=holder, group_id=None, role_id=role, object_type="", object_id=None)
+    add(Grant, user_id=user, group_id=None, role_id=ids[EDITOR.name], object_type=OBJECT_TYPE, object_id=project)
 
 
 @pytest.fixture
@@ -716,7 +720,8 @@ class TestRoutes:
     ) -> None:
         for rule in routes_with_ids(pair.app):
             if "GET" in (rule.methods or set()):
-                own = {argument: pair.of_b[model_named(argument)] for argument in rule.arguments}
+                own: dict[str, Any] = {argument: pair.of_b[model_named(argument)] for argument in rule.arguments}
+                own |= {"role": ROLE} if "role" in own else {}
                 # 503: it leads to a provider that does not answer.
                 assert ask(rule, "GET", own).status_code not in (403, 404), rule.rule
 

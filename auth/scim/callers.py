@@ -3,7 +3,6 @@
 from typing import Any
 
 from flask import abort, current_app, g, request
-from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
 from auth import policy
@@ -12,6 +11,20 @@ from auth.providers.models import ProviderConfig
 from auth.scim import tokens
 from auth.scim.tokens import Provisioner
 from tenants.db import TenantSession
+
+
+class NoToken(Unauthorized):
+    """Nobody who provisions; `wrong`: a token was shown, and is none that counts."""
+
+    def __init__(self, *, wrong: bool) -> None:
+        super().__init__()
+        self.wrong = wrong
+
+    def get_headers(self, *arguments: Any, **named: Any) -> list[tuple[str, str]]:
+        """The headers of the answer, with how to show a token (RFC 6750, section 3)."""
+        # By hand: Werkzeug quotes no word, and realms are sent in quotes (RFC 9110, section 11.5).
+        challenge = 'Bearer realm="SCIM"' + (', error="invalid_token"' if self.wrong else "")
+        return [*super().get_headers(*arguments, **named), ("WWW-Authenticate", challenge)]
 
 
 def ask_with_opening(_sender: Any, session: TenantSession) -> None:
@@ -32,7 +45,7 @@ def identify() -> None:
     secret = _secret()
     provisioner = tokens.of_opening(g.db.opening.answer, secret) if secret is not None else None
     if provisioner is None:
-        raise Unauthorized(www_authenticate=_challenge(wrong=secret is not None))
+        raise NoToken(wrong=secret is not None)
     if not policy.admits_caller():
         abort(403, "The rules of this workspace do not admit requests from this address.")
     if not provisioner.enabled:
@@ -69,8 +82,3 @@ def _secret() -> str | None:
     """What is shown as a bearer token; None if nothing is."""
     scheme, _space, secret = request.headers.get("Authorization", "").partition(" ")
     return secret.strip() or None if scheme.lower() == "bearer" else None
-
-
-def _challenge(*, wrong: bool) -> WWWAuthenticate:
-    values: dict[str, str | None] = {"realm": "SCIM"}
-    return WWWAuthenticate("bearer", values | ({"error": "invalid_token"} if wrong else {}))

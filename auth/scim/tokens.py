@@ -17,9 +17,12 @@ from auth.providers import configs
 from auth.providers.models import ProviderConfig, ProvisioningToken
 from tenants.context import afterwards
 from tenants.db import TenantSession, now
+from tenants.keysets import Orders, Place
 
 MOST = 10
 """Of one source: one in use, one to come, and some slack."""
+ORDERS = Orders(ProvisioningToken.id, created=())
+"""Orders of the tokens of a source."""
 _NOTED_EVERY = timedelta(minutes=1)
 _BY_HASH = (
     select(
@@ -88,11 +91,12 @@ def issue(
     return row, secret
 
 
-def list_of(config: ProviderConfig) -> Sequence[ProvisioningToken]:
-    """The tokens of a source, also those that are over, the oldest first."""
-    rows: Sequence[ProvisioningToken] = g.db.scalars(
-        select(ProvisioningToken).where(ProvisioningToken.provider_id == config.id).order_by(ProvisioningToken.id)
-    ).all()
+def list_of(
+    config: ProviderConfig, *, sort: str = "created", limit: int | None = None, after: Place | None = None
+) -> Sequence[ProvisioningToken]:
+    """The tokens of a source, all or behind that place, in one of the orders of ORDERS; also those that are over."""
+    mine = select(ProvisioningToken).where(ProvisioningToken.provider_id == config.id)
+    rows: Sequence[ProvisioningToken] = g.db.scalars(ORDERS[sort].page(mine, limit=limit, after=after)).all()
     return rows
 
 

@@ -15,12 +15,12 @@ from auth.providers.models import MailDomain
 from saas.admin.domain_views import check_now, find_domain
 from saas.api import InvalidFields
 from saas.operations import Answerable, operation
-from saas.shapes import Answer, Given, Page
+from saas.shapes import Answer, Given, Page, Paging, first_page
 
 bp = Blueprint("domains_api", __name__, url_prefix="/api/v1/domains")
 
 
-class DomainQuery(Given):
+class DomainQuery(Paging):
     """Which domains, and in which order."""
 
     state: Literal["pending", "proved", "warning", "lapsed"] | None = None
@@ -65,9 +65,11 @@ class CheckedDomain(DomainJson):
 @requires(AccessPermission.PROVIDER_READ)
 @operation("List domains", query=DomainQuery, returns=Page[DomainJson], tag="Domains")
 def list_domains(query: DomainQuery) -> Answerable:
-    """The workspace's domains, by name unless sorted, with the records that prove them; there are 50 at most."""
-    rows = domains.list_domains(state=query.state or "", sort=query.sort)
-    return {"items": [as_json(row) for row in rows], "next_cursor": None}
+    """A page of the workspace's domains, by name unless sorted, with the records that prove them."""
+    order, state = domains.ORDERS[query.sort], query.state or ""
+    rows = domains.list_domains(state=state, sort=query.sort, limit=query.limit + 1, after=query.place(order))
+    shown, more = first_page(rows, query.limit, order.write)
+    return {"items": [as_json(row) for row in shown], "next_cursor": more}
 
 
 @bp.post("")

@@ -57,7 +57,7 @@ class ObjectOfNewGrant(Given):
 class NewGrant(Given):
     """The body that gives a role: one of `role_id` and `role`, to one of `user_id` and `group_id`."""
 
-    user_id: uuid.UUID | None = None
+    user_id: Annotated[uuid.UUID | None, Field(examples=["01900000-0000-7000-8000-000000000001"])] = None
     """A person, or a service account."""
     group_id: Annotated[uuid.UUID | None, Field(examples=[None])] = None
     role_id: Annotated[uuid.UUID | None, Field(examples=[None])] = None

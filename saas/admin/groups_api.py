@@ -42,6 +42,12 @@ class GroupMemberQuery(Paging):
     sort: Literal["created", "-created", "name", "-name", "email", "-email"] = "created"
 
 
+class GroupRoleQuery(Paging):
+    """In which order the roles of a group are listed."""
+
+    sort: Literal["name", "-name", "created", "-created"] = "name"
+
+
 class GroupName(Given):
     """The body that makes or renames a group."""
 
@@ -201,19 +207,21 @@ def remove_member(group_id: uuid.UUID, user_id: uuid.UUID) -> Answerable:
 
 @bp.get("/<uuid:group_id>/roles")
 @requires(AccessPermission.ROLE_READ)
-@operation("List roles of a group", returns=Page[GroupRole], tag="Groups")
-def list_roles(group_id: uuid.UUID) -> Answerable:
-    """The roles that a group gives; all of them at once."""
-    return {"items": as_json(group_lists.list_one(_get(group_id))).roles, "next_cursor": None}
+@operation("List roles of a group", query=GroupRoleQuery, returns=Page[GroupRole], tag="Groups")
+def list_roles(group_id: uuid.UUID, query: GroupRoleQuery) -> Answerable:
+    """A page of the roles that a group gives, by name unless sorted; lapsed ones, too."""
+    group, order = _get(group_id), group_lists.ROLE_ORDERS[query.sort]
+    rows = group_lists.list_roles(group, sort=query.sort, limit=query.limit + 1, after=query.place(order))
+    shown, more = first_page(rows, query.limit, order.write)
+    return {"items": [_role_as_json(row) for row in shown], "next_cursor": more}
 
 
 @bp.get("/<uuid:group_id>/roles/<uuid:role_id>")
 @requires(AccessPermission.ROLE_READ)
-@operation("Show a role of a group", returns=GroupRole, tag="Groups")
+@operation("Show a role of a group", returns=GroupRole, row=Group, tag="Groups")
 def show_role(group_id: uuid.UUID, role_id: uuid.UUID) -> Answerable:
     """A role that a group gives."""
-    given = as_json(group_lists.list_one(_get(group_id))).roles
-    return found(next((role for role in given if role.id == role_id), None))
+    return _role_as_json(found(group_lists.find_role(_get(group_id), role_id)))
 
 
 @bp.post("/<uuid:group_id>/roles")
@@ -253,11 +261,12 @@ def as_json(listed: Listed) -> GroupJson:
         key=group.external_key,
         members=listed.members,
         unseen=listed.is_unseen,
-        roles=[
-            GroupRole(id=each.role_id, name=each.name, label=each.label, ends_at=each.ends_at, lapsed=each.lapsed)
-            for each in listed.roles
-        ],
+        roles=[_role_as_json(each) for each in listed.roles],
     )
+
+
+def _role_as_json(role: group_lists.Given) -> GroupRole:
+    return GroupRole(id=role.role_id, name=role.name, label=role.label, ends_at=role.ends_at, lapsed=role.lapsed)
 
 
 def _get(group_id: uuid.UUID) -> Group:

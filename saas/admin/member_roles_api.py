@@ -8,9 +8,11 @@ from pydantic import AwareDatetime, Field, StringConstraints
 
 from auth import bulk_grants, members, roles
 from auth.errors import UnknownRole
+from auth.models import User
 from auth.permissions import AccessPermission, requires
-from saas.admin.members_api import get_member
+from saas.admin.members_api import GrantJson, get_member, grant_of
 from saas.api import InvalidFields
+from saas.lookup import found
 from saas.operations import Answerable, operation
 from saas.shapes import Answer, Given
 
@@ -49,6 +51,14 @@ def give_role_to_many(body: RoleForMany) -> Answerable:
     except UnknownRole as error:
         raise InvalidFields([{"field": "role", "message": str(error)}]) from None
     return {"given": bulk_grants.give_to_many(people, role, actor=g.identity, expires_at=body.ends_at)}
+
+
+@bp.get("/<uuid:user_id>/roles/<path:role>")
+@requires(AccessPermission.MEMBER_MANAGE)
+@operation("Show a role of a member", returns=GrantJson, row=User, tag="Members")
+def show_role(user_id: uuid.UUID, role: str) -> Answerable:
+    """The grant of a role that a member holds on the whole workspace, and not through a group; a lapsed one, too."""
+    return found(grant_of(get_member(user_id), role))
 
 
 @bp.put("/<uuid:user_id>/roles/<path:role>")

@@ -8,6 +8,7 @@ from flask import Blueprint, g
 from pydantic import Field, StringConstraints
 
 from auth import accounts, members, users
+from auth.grants import BY_HAND
 from auth.holdings import Held, find_holder
 from auth.members import LOCAL, Filter, Member, Place
 from auth.models import User
@@ -161,11 +162,21 @@ def get_member(user_id: uuid.UUID) -> User:
     return found(user)
 
 
+def grant_of(user: User, role: str) -> GrantJson | None:
+    """The grant by which somebody themselves holds that role on the whole workspace: of several that given by hand."""
+    holder = found(find_holder(user.id))
+    mine = [(one, lapsed) for lapsed, held in ((False, holder.held), (True, holder.lapsed)) for one in held
+            if one.role == role and one.group is None and one.object_id is None]  # fmt: skip
+    mine.sort(key=lambda pair: pair[0].origin != BY_HAND)
+    return _as_grant(mine[0][0], lapsed=mine[0][1]) if mine else None
+
+
 def _in_full(user: User) -> dict[str, Any]:
     member, holder = as_json(members.describe(user)), found(find_holder(user.id))
-    held = [_as_grant(one, lapsed=False) for one in holder.held]
-    lapsed = [_as_grant(one, lapsed=True) for one in holder.lapsed]
-    return member.model_dump() | {"grants": held + lapsed}
+    # The database gives them in any order, and the same state has one ETag.
+    held, lapsed = (sorted(each, key=lambda one: one.grant_id) for each in (holder.held, holder.lapsed))
+    grants = [_as_grant(one, lapsed=False) for one in held] + [_as_grant(one, lapsed=True) for one in lapsed]
+    return member.model_dump() | {"grants": grants}
 
 
 def as_json(member: Member) -> MemberJson:

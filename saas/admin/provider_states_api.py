@@ -1,7 +1,7 @@
 """JSON of what is done with identity providers: switched on and off, enforced, set back, and their groups mapped."""
 
 import uuid
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from flask import Blueprint, abort, g
 from flask_babel import gettext as _
@@ -20,7 +20,7 @@ from saas.admin.provider_choices import find_source, map_group
 from saas.admin.providers_api import as_fields
 from saas.api import InvalidFields
 from saas.operations import Answerable, operation
-from saas.shapes import Given, Page
+from saas.shapes import LARGEST_PAGE, Given, Page, Paging, first_page
 
 bp = Blueprint("provider_states_api", __name__, url_prefix="/api/v1/providers/<uuid:config_id>")
 
@@ -35,6 +35,12 @@ class Enforcement(Given):
     """The body that enforces a provider: the address of the owner who gets in all the same."""
 
     break_glass: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=320)]
+
+
+class MappingQuery(Paging):
+    """In which order mappings are listed."""
+
+    sort: Literal["group", "-group", "created", "-created"] = "group"
 
 
 class NewMapping(Given):
@@ -106,17 +112,19 @@ def go_back(config_id: uuid.UUID) -> Answerable:
 
 @bp.get("/mappings")
 @requires(AccessPermission.PROVIDER_READ)
-@operation("List mappings of a provider", returns=Page[MappingJson], tag="Providers")
-def list_mappings(config_id: uuid.UUID) -> Answerable:
-    """The groups that give roles; `members` are those whom the provider has named so far."""
-    return {"items": _mappings(find_source(config_id)), "next_cursor": None}
+@operation("List mappings of a provider", query=MappingQuery, returns=Page[MappingJson], tag="Providers")
+def list_mappings(config_id: uuid.UUID, query: MappingQuery) -> Answerable:
+    """A page of the groups that give roles, by name unless sorted; `members` are those whom the provider has named so
+    far.
+    """
+    return _page_of(find_source(config_id), query)
 
 
 @bp.post("/mappings")
 @requires(AccessPermission.PROVIDER_MANAGE)
 @operation("Map a group to a role", body=NewMapping, returns=Page[MappingJson], status=201, tag="Providers")
 def add_mapping(config_id: uuid.UUID, body: NewMapping) -> Answerable:
-    """Have a group give a role; a directory is asked for the group, by its DN or name."""
+    """Have a group give a role; a directory is asked for the group, by its DN or name. Gives the first mappings."""
     config = find_source(config_id)
     try:
         map_group(config, body.group, body.role)
@@ -126,7 +134,7 @@ def add_mapping(config_id: uuid.UUID, body: NewMapping) -> Answerable:
         raise InvalidFields([{"field": "group", "message": str(error)}]) from None
     except DirectoryFault as error:
         raise InvalidFields([{"field": "group", "message": str(error.fault.explanation)}]) from None
-    return {"items": _mappings(config), "next_cursor": None}, 201
+    return _page_of(config, MappingQuery(limit=LARGEST_PAGE)), 201
 
 
 class OldMapping(Given):
@@ -151,11 +159,15 @@ def remove_mapping(config_id: uuid.UUID, query: OldMapping) -> Answerable:
         abort(404)
 
 
-def _mappings(config: ProviderConfig) -> list[dict[str, Any]]:
-    return [
-        {"group": group.name, "key": group.external_key, "role": role, "members": members}
-        for group, role, members in descriptions.mappings_with_members(config)
+def _page_of(config: ProviderConfig, query: MappingQuery) -> dict[str, Any]:
+    order = descriptions.MAPPING_ORDERS[query.sort]
+    rows = descriptions.list_mappings(config, sort=query.sort, limit=query.limit + 1, after=query.place(order))
+    shown, more = first_page(rows, query.limit, order.write)
+    items = [
+        {"group": one.group.name, "key": one.group.external_key, "role": one.role, "members": one.members}
+        for one in shown
     ]
+    return {"items": items, "next_cursor": more}
 
 
 def _owner(email: str) -> User:

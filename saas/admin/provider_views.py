@@ -160,7 +160,7 @@ def _show(config: ProviderConfig, form: MappingForm) -> str:
         until=provisional.until(config),
         kind=words.KINDS[config.kind],
         creates_users=words.CREATES_USERS[config.creates_users],
-        mappings=descriptions.mappings_with_members(config),
+        mappings=descriptions.list_mappings(config),
         labels=choices.role_labels(),
         form=form,
     )

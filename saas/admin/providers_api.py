@@ -19,7 +19,7 @@ from saas.admin.provider_answers import ProviderJson
 from saas.admin.provider_choices import find_source
 from saas.api import InvalidFields
 from saas.operations import Answerable, operation
-from saas.shapes import Given, Page
+from saas.shapes import Answer, Given, Page, Paging, first_page
 
 bp = Blueprint("providers_api", __name__, url_prefix="/api/v1/providers")
 
@@ -33,10 +33,10 @@ _CreatesUsers = Literal["sign-in", "sync", "never"]
 class NewProvider(Given):
     """The body that connects a provider."""
 
-    name: Annotated[str, StringConstraints(max_length=40)]
-    kind: Literal["ldap", "oidc", "oauth2", "platform"]
-    settings: dict[str, Any]
-    secret: _Secret | None = None
+    name: Annotated[str, StringConstraints(max_length=40), Field(examples=["work"])]
+    kind: Annotated[Literal["ldap", "oidc", "oauth2", "platform"], Field(examples=["oidc"])]
+    settings: Annotated[dict[str, Any], Field(examples=[{"issuer": "https://id.example.com", "client_id": "tenantry"}])]
+    secret: Annotated[_Secret | None, Field(examples=["what the provider has given out"])] = None
     label: _Label | None = None
     domains: _Domains = []
     creates_users: _CreatesUsers = "sign-in"
@@ -60,12 +60,29 @@ class ProviderOrder(Given):
     ids: Annotated[list[uuid.UUID], Field(max_length=100)]
 
 
+class ProviderOrderJson(Answer):
+    """The order of the providers."""
+
+    ids: list[uuid.UUID]
+    """The ids of all of them; the first is asked first."""
+
+
+class ProviderQuery(Paging):
+    """In which order providers are listed."""
+
+    sort: Literal["order", "-order", "name", "-name", "created", "-created"] = "order"
+    """order: the one in which they are asked; with a minus the same one backwards."""
+
+
 @bp.get("")
 @requires(AccessPermission.PROVIDER_READ)
-@operation("List identity providers", returns=Page[ProviderJson], tag="Providers")
-def list_providers() -> Answerable:
-    """The workspace's identity providers in their order; without their secrets."""
-    return {"items": [descriptions.as_dict(config) for config in list_configs()], "next_cursor": None}
+@operation("List identity providers", query=ProviderQuery, returns=Page[ProviderJson], tag="Providers")
+def list_providers(query: ProviderQuery) -> Answerable:
+    """A page of the workspace's identity providers, in their order unless sorted; without their secrets."""
+    order = descriptions.ORDERS[query.sort]
+    rows = descriptions.list_sources(sort=query.sort, limit=query.limit + 1, after=query.place(order))
+    shown, more = first_page(rows, query.limit, order.write)
+    return {"items": descriptions.as_dicts(shown), "next_cursor": more}
 
 
 @bp.post("")
@@ -83,6 +100,14 @@ def create(body: NewProvider) -> Answerable:
     return descriptions.as_dict(config), 201, {"Location": url_for("providers_api.show", config_id=config.id)}
 
 
+@bp.get("/order")
+@requires(AccessPermission.PROVIDER_READ)
+@operation("Show the order of the identity providers", returns=ProviderOrderJson, tag="Providers")
+def show_order() -> Answerable:
+    """In which order the providers are asked."""
+    return {"ids": [config.id for config in list_configs()]}
+
+
 @bp.put("/order")
 @requires(AccessPermission.PROVIDER_MANAGE)
 @operation("Order the identity providers", body=ProviderOrder, returns=Page[ProviderJson], tag="Providers")
@@ -92,7 +117,7 @@ def order(body: ProviderOrder) -> Answerable:
         provider_changes.order_providers(body.ids, actor=g.identity)
     except InvalidProvider as error:
         raise as_fields(error, "ids") from None
-    return {"items": [descriptions.as_dict(config) for config in list_configs()], "next_cursor": None}
+    return {"items": descriptions.as_dicts(list_configs()), "next_cursor": None}
 
 
 @bp.get("/<uuid:config_id>")

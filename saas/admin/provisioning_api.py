@@ -41,6 +41,12 @@ class ProvisionedGroupQuery(Paging):
     sort: Literal["created", "-created", "name", "-name", "modified", "-modified"] = "created"
 
 
+class ProvisioningTokenQuery(Paging):
+    """In which order provisioning tokens are listed."""
+
+    sort: Literal["created", "-created"] = "created"
+
+
 class NewProvisioningToken(Given):
     """The body that makes a provisioning token."""
 
@@ -121,10 +127,15 @@ def show(config_id: uuid.UUID) -> Answerable:
 
 @bp.get("/tokens")
 @requires(AccessPermission.PROVIDER_READ)
-@operation("List provisioning tokens", returns=Page[ProvisioningTokenJson], tag="Providers")
-def list_tokens(config_id: uuid.UUID) -> Answerable:
-    """The provisioning tokens of the provider, the oldest first; all of them at once."""
-    return {"items": [_as_dict(row) for row in tokens.list_of(find_source(config_id))], "next_cursor": None}
+@operation(
+    "List provisioning tokens", query=ProvisioningTokenQuery, returns=Page[ProvisioningTokenJson], tag="Providers"
+)
+def list_tokens(config_id: uuid.UUID, query: ProvisioningTokenQuery) -> Answerable:
+    """A page of the provisioning tokens of the provider, the oldest first unless sorted."""
+    config, order = find_source(config_id), tokens.ORDERS[query.sort]
+    rows = tokens.list_of(config, sort=query.sort, limit=query.limit + 1, after=query.place(order))
+    shown, more = first_page(rows, query.limit, order.write)
+    return {"items": [_as_dict(row) for row in shown], "next_cursor": more}
 
 
 @bp.post("/tokens")

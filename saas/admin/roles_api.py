@@ -13,7 +13,7 @@ from auth.permissions import AccessPermission, requires
 from auth.role_holders import Counted, Filter
 from saas.api import InvalidFields
 from saas.operations import Answerable, operation
-from saas.shapes import Answer, CountedPage, Given, Page, Paging, Search, first_page
+from saas.shapes import Answer, CountedPage, Given, Page, Paging, Search, bad_cursor, first_page
 
 bp = Blueprint("roles_api", __name__, url_prefix="/api/v1")
 
@@ -104,15 +104,22 @@ class DefaultRoleJson(Answer):
 
 @bp.get("/permissions")
 @requires(AccessPermission.ROLE_READ)
-@operation("List permissions", returns=Page[PermissionJson], tag="Roles")
-def list_permissions() -> Answerable:
-    """What a role can permit, all of it at once."""
+@operation("List permissions", query=Paging, returns=Page[PermissionJson], tag="Roles")
+def list_permissions(query: Paging) -> Answerable:
+    """A page of what a role can permit, by feature."""
+    known = [(feature, each) for feature in roles.catalogue().features for each in feature.permissions]
+    start, position = 0, query.position(1)
+    if position is not None:
+        names = [each.value for _feature, each in known]
+        if position[0] not in names:
+            raise bad_cursor()
+        start = names.index(position[0]) + 1
+    shown, more = first_page(known[start:], query.limit, lambda pair: [pair[1].value])
     items = [
         {"name": each.value, "description": str(each.description), "feature": str(feature.label)}
-        for feature in roles.catalogue().features
-        for each in feature.permissions
+        for feature, each in shown
     ]
-    return {"items": items, "next_cursor": None}
+    return {"items": items, "next_cursor": more}
 
 
 @bp.get("/roles")

@@ -7,14 +7,16 @@ from typing import Annotated, Any, Literal
 from flask import Blueprint, abort, g, url_for
 from pydantic import StringConstraints
 
-from auth import clients, roles, service_accounts
+from auth import client_lists, clients, roles, service_accounts
 from auth.client_models import OAuthClient
 from auth.errors import InvalidClient, UnknownRole
-from auth.models import User
+from auth.models import Role, User
 from auth.permissions import AccessPermission, requires
+from auth.role_holders import label_of
 from auth.service_accounts import Filter
 from saas.admin.clients_api import TAG, Keys, Name, Proof, invalid_client
 from saas.api import InvalidFields
+from saas.lookup import found
 from saas.operations import Answerable, operation
 from saas.shapes import Answer, CountedPage, Given, Page, Paging, Search, first_page
 
@@ -29,6 +31,12 @@ class AccountQuery(Paging):
     active: bool | None = None
     role: uuid.UUID | None = None
     """Id of a role that they hold."""
+    sort: Literal["created", "-created", "name", "-name"] = "created"
+
+
+class CredentialQuery(Paging):
+    """In which order credentials are listed."""
+
     sort: Literal["created", "-created", "name", "-name"] = "created"
 
 
@@ -68,6 +76,14 @@ class AccountJson(Answer):
     roles: list[str]
     """Names of the roles on the whole workspace."""
     created_at: datetime
+
+
+class AccountRole(Answer):
+    """A role that a service account holds on the whole workspace."""
+
+    id: uuid.UUID
+    name: str
+    label: str
 
 
 class CredentialJson(Answer):
@@ -161,25 +177,34 @@ def give_role(account_id: uuid.UUID, body: RoleGift) -> Answerable:
     return _shown(account)
 
 
+@bp.get("/<uuid:account_id>/roles/<uuid:role_id>")
+@requires(AccessPermission.CLIENT_READ)
+@operation("Show a role of a service account", returns=AccountRole, row=User, tag=TAG)
+def show_role(account_id: uuid.UUID, role_id: uuid.UUID) -> Answerable:
+    """A role that it holds on the whole workspace."""
+    role = found(_held(_get(account_id), role_id))
+    return {"id": role.id, "name": role.name, "label": label_of(role)}
+
+
 @bp.delete("/<uuid:account_id>/roles/<uuid:role_id>")
 @requires(AccessPermission.CLIENT_MANAGE)
 @operation("Take a role from a service account", tag=TAG)
 def take_role(account_id: uuid.UUID, role_id: uuid.UUID) -> Answerable:
     """Take it back."""
     account = _get(account_id)
-    for role in service_accounts.roles_of([account.id])[account.id]:
-        if role.id == role_id:
-            service_accounts.take_role(account, role.name, actor=g.identity)
-            return
-    abort(404)
+    service_accounts.take_role(account, found(_held(account, role_id)).name, actor=g.identity)
 
 
 @bp.get("/<uuid:account_id>/credentials")
 @requires(AccessPermission.CLIENT_READ)
-@operation("List a service account's credentials", returns=Page[CredentialJson], tag=TAG)
-def list_credentials(account_id: uuid.UUID) -> Answerable:
-    """Its credentials, all of them at once; without secrets, which nobody has."""
-    return {"items": clients.credentials_of(_get(account_id).id), "next_cursor": None}
+@operation("List a service account's credentials", query=CredentialQuery, returns=Page[CredentialJson], tag=TAG)
+def list_credentials(account_id: uuid.UUID, query: CredentialQuery) -> Answerable:
+    """A page of its credentials, oldest first unless sorted; without secrets, which nobody has."""
+    account, order = _get(account_id), client_lists.CREDENTIAL_ORDERS[query.sort]
+    after = query.place(order)
+    rows = client_lists.list_credentials(account.id, sort=query.sort, limit=query.limit + 1, after=after)
+    shown, more = first_page(rows, query.limit, order.write)
+    return {"items": shown, "next_cursor": more}
 
 
 @bp.post("/<uuid:account_id>/credentials")
@@ -221,6 +246,11 @@ def renew_secret(account_id: uuid.UUID, credential_id: uuid.UUID) -> Answerable:
 def remove_credential(account_id: uuid.UUID, credential_id: uuid.UUID) -> Answerable:
     """Remove a credential; its tokens end."""
     clients.remove(_get_credential(account_id, credential_id), actor=g.identity)
+
+
+def _held(account: User, role_id: uuid.UUID) -> Role | None:
+    held = service_accounts.roles_of([account.id])[account.id]
+    return next((role for role in held if role.id == role_id), None)
 
 
 def _shown(account: User) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from auth.permissions import AccessPermission, requires
 from saas.api import InvalidFields
 from saas.lookup import found
 from saas.operations import Answerable, operation
-from saas.projects import service
+from saas.projects import editors, service
 from saas.projects.models import Project
 from saas.projects.permissions import OBJECT_TYPE, ProjectPermission
 from saas.shapes import Answer, Change, CountedPage, Given, Page, Paging, Search, first_page
@@ -67,6 +67,12 @@ class UpdateQuery(Paging):
     """In which order updates are listed."""
 
     sort: Literal["-created", "created"] = "-created"
+
+
+class EditorQuery(Paging):
+    """In which order editors are listed."""
+
+    sort: Literal["name", "-name", "email", "-email", "created", "-created"] = "name"
 
 
 class ProjectJson(Answer):
@@ -191,10 +197,13 @@ def show_update(project_id: uuid.UUID, update_id: uuid.UUID) -> Answerable:
 
 @bp.get("/<uuid:project_id>/editors")
 @requires(AccessPermission.ROLE_READ)
-@operation("List editors of a project", returns=Page[EditorJson], tag="Projects")
-def list_editors(project_id: uuid.UUID) -> Answerable:
-    """Those who may edit this one project; all of them at once."""
-    return {"items": service.list_editors(_get(project_id)), "next_cursor": None}
+@operation("List editors of a project", query=EditorQuery, returns=Page[EditorJson], tag="Projects")
+def list_editors(project_id: uuid.UUID, query: EditorQuery) -> Answerable:
+    """A page of those who may edit this one project, by name unless sorted."""
+    project, order = _get(project_id), editors.ORDERS[query.sort]
+    rows = editors.list_of(project, sort=query.sort, limit=query.limit + 1, after=query.place(order))
+    shown, more = first_page(rows, query.limit, order.write)
+    return {"items": shown, "next_cursor": more}
 
 
 @bp.get("/<uuid:project_id>/editors/<uuid:user_id>")
@@ -202,8 +211,7 @@ def list_editors(project_id: uuid.UUID) -> Answerable:
 @operation("Show an editor of a project", returns=EditorJson, tag="Projects")
 def show_editor(project_id: uuid.UUID, user_id: uuid.UUID) -> Answerable:
     """One of those who may edit this one project."""
-    editors = service.list_editors(_get(project_id))
-    return found(next((user for user in editors if user.id == user_id), None))
+    return found(editors.find(_get(project_id), user_id))
 
 
 @bp.put("/<uuid:project_id>/editors/<uuid:user_id>")
@@ -212,7 +220,7 @@ def show_editor(project_id: uuid.UUID, user_id: uuid.UUID) -> Answerable:
 def add_editor(project_id: uuid.UUID, user_id: uuid.UUID) -> Answerable:
     """Let a member edit this one project."""
     project, user = _get(project_id), _member(user_id)
-    service.add_editor(project, user.email)
+    editors.add(project, user.email)
 
 
 @bp.delete("/<uuid:project_id>/editors/<uuid:user_id>")
@@ -220,7 +228,7 @@ def add_editor(project_id: uuid.UUID, user_id: uuid.UUID) -> Answerable:
 @operation("Take that back", tag="Projects", errors=(403,))
 def remove_editor(project_id: uuid.UUID, user_id: uuid.UUID) -> Answerable:
     """Take the right to edit this one project from a member."""
-    service.remove_editor(_get(project_id), _member(user_id).id)
+    editors.remove(_get(project_id), _member(user_id).id)
 
 
 def _get(project_id: uuid.UUID) -> Project:

@@ -8,15 +8,14 @@ from functools import cache
 from typing import Any
 
 from flask import g
-from flask_babel import gettext as _
 from sqlalchemy import BindParameter, Row, Select, and_, bindparam, func, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
-from auth import roles, users
-from auth.errors import NotAllowed, UnknownUser
+from auth import roles
+from auth.errors import UnknownUser
 from auth.models import User
 from saas.projects.models import Project, ProjectStatus, ProjectUpdate
-from saas.projects.permissions import EDITOR, OBJECT_TYPE, ProjectPermission
+from saas.projects.permissions import OBJECT_TYPE, ProjectPermission
 from tenants.keysets import Orders, Place, filled
 
 LONGEST_NAME = 200
@@ -194,27 +193,6 @@ def write_update(project: Project, body: str) -> ProjectUpdate:
     g.db.add(written)
     g.db.flush()
     return written
-
-
-def add_editor(project: Project, email: str) -> User:
-    """Let a user edit this one project. Raises UnknownUser, NotAllowed."""
-    user = users.get_by_email(email)
-    roles.grant_role(user, EDITOR.name, actor=g.identity, on=(OBJECT_TYPE, project.id))
-    return user
-
-
-def remove_editor(project: Project, user_id: uuid.UUID) -> None:
-    """Take that back. Raises UnknownUser, NotAllowed."""
-    user: User | None = g.db.find(User, user_id)
-    if user is None:
-        raise UnknownUser("no such user")
-    if not roles.revoke_role(user, EDITOR.name, actor=g.identity, on=(OBJECT_TYPE, project.id)):
-        raise NotAllowed(_("This person is not an editor of this project."))
-
-
-def list_editors(project: Project) -> Sequence[User]:
-    """The users who may edit this project although their roles do not let them edit all."""
-    return [user for user, _role in roles.holders_on(OBJECT_TYPE, project.id)]
 
 
 def _check_owner(owner_id: uuid.UUID) -> uuid.UUID:

@@ -16,7 +16,7 @@ from auth.errors import NotAllowed, UnknownUser
 from auth.models import User
 from auth.permissions import AccessPermission, can, requires
 from auth.users import list_users, name_of
-from saas.projects import service
+from saas.projects import editors, service
 from saas.projects.forms import STATUS_LABELS, EditorForm, ProjectForm, UpdateForm
 from saas.projects.models import Project, ProjectStatus
 from saas.projects.permissions import OBJECT_TYPE, ProjectPermission
@@ -132,7 +132,7 @@ def add_editor(project_id: uuid.UUID) -> ResponseReturnValue:
     project, form = _get_visible(project_id), EditorForm()
     if form.validate_on_submit():
         try:
-            user = service.add_editor(project, form.email.data or "")
+            user = editors.add(project, form.email.data or "")
         except UnknownUser:
             form.email.errors = [_("Nobody in this workspace has this address.")]
         except NotAllowed as error:
@@ -148,7 +148,7 @@ def add_editor(project_id: uuid.UUID) -> ResponseReturnValue:
 def remove_editor(project_id: uuid.UUID, user_id: uuid.UUID) -> ResponseReturnValue:
     """Take that back."""
     try:
-        service.remove_editor(_get_visible(project_id), user_id)
+        editors.remove(_get_visible(project_id), user_id)
     except UnknownUser:
         abort(404)
     flash(_("That right is taken back."), "success")
@@ -186,7 +186,7 @@ def _show(project: Project, update_form: UpdateForm, editor_form: EditorForm) ->
         status_label=STATUS_LABELS[ProjectStatus(project.status)],
         owner_name=name_of(project.owner_id),
         updates=service.list_updates(project),
-        editors=service.list_editors(project) if manages else [],
+        editors=editors.list_of(project) if manages else [],
         update_form=update_form,
         editor_form=editor_form,
         may_manage_editors=manages,

@@ -2,18 +2,24 @@
 
 import uuid
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from flask import Blueprint, abort, g
 
 from auth import consents
-from auth.client_models import Consent, OAuthClient
+from auth.consents import Allowed
 from auth.permissions import in_person
 from saas.lookup import found
 from saas.operations import Answerable, operation
-from saas.shapes import Answer, Page
+from saas.shapes import Answer, Page, Paging, first_page
 
 bp = Blueprint("allowed_apps_api", __name__, url_prefix="/api/v1/me/apps")
+
+
+class AllowedAppQuery(Paging):
+    """In which order allowed apps are listed."""
+
+    sort: Literal["name", "-name", "created", "-created"] = "name"
 
 
 class AllowedApp(Answer):
@@ -36,10 +42,13 @@ class AllowedApp(Answer):
 
 @bp.get("")
 @in_person
-@operation("List allowed apps", returns=Page[AllowedApp], tag="Tokens")
-def list_apps() -> Answerable:
-    """The apps that the caller has allowed something, by name; all of them at once."""
-    return {"items": [_as_dict(*row) for row in consents.list_of(g.identity.user_id)], "next_cursor": None}
+@operation("List allowed apps", query=AllowedAppQuery, returns=Page[AllowedApp], tag="Tokens")
+def list_apps(query: AllowedAppQuery) -> Answerable:
+    """A page of the apps that the caller has allowed something, by name unless sorted."""
+    order = consents.ORDERS[query.sort]
+    rows = consents.list_of(g.identity.user_id, sort=query.sort, limit=query.limit + 1, after=query.place(order))
+    shown, more = first_page(rows, query.limit, order.write)
+    return {"items": [_as_dict(row) for row in shown], "next_cursor": more}
 
 
 @bp.get("/<uuid:consent_id>")
@@ -47,8 +56,7 @@ def list_apps() -> Answerable:
 @operation("Show an allowed app", returns=AllowedApp, tag="Tokens")
 def show(consent_id: uuid.UUID) -> Answerable:
     """One of the apps that the caller has allowed something."""
-    rows = consents.list_of(g.identity.user_id)
-    return _as_dict(*found(next((row for row in rows if row[0].id == consent_id), None)))
+    return _as_dict(found(consents.find(g.identity.user_id, consent_id)))
 
 
 @bp.delete("/<uuid:consent_id>")
@@ -60,14 +68,14 @@ def revoke(consent_id: uuid.UUID) -> Answerable:
         abort(404)
 
 
-def _as_dict(consent: Consent, client: OAuthClient, used_at: datetime | None) -> dict[str, Any]:
+def _as_dict(allowed: Allowed) -> dict[str, Any]:
     return {
-        "id": consent.id,
-        "client_id": client.client_id,
-        "name": client.name,
-        "active": client.active,
-        "permissions": sorted(frozenset(consent.permissions) & frozenset(client.permissions)),
-        "scopes": consent.scopes,
-        "given_at": consent.given_at,
-        "used_at": used_at,
+        "id": allowed.id,
+        "client_id": allowed.client.client_id,
+        "name": allowed.name,
+        "active": allowed.client.active,
+        "permissions": sorted(allowed.permissions),
+        "scopes": allowed.consent.scopes,
+        "given_at": allowed.consent.given_at,
+        "used_at": allowed.used_at,
     }

@@ -10,7 +10,7 @@ from auth.permissions import AccessPermission, requires
 from saas.lookup import found
 from saas.operations import Answerable, operation
 from saas.shapes import Page
-from saas.tokens.tokens_api import TokenJson, TokenQuery, as_dict
+from saas.tokens.tokens_api import TokenJson, TokenQuery, as_dict, page_of
 
 bp = Blueprint("member_tokens_api", __name__, url_prefix="/api/v1/members/<uuid:user_id>/tokens")
 
@@ -21,9 +21,8 @@ _manages = requires(AccessPermission.MEMBER_MANAGE)
 @_manages
 @operation("List a member's tokens", query=TokenQuery, returns=Page[TokenJson], tag="Members")
 def list_tokens(user_id: uuid.UUID, query: TokenQuery) -> Answerable:
-    """A member's personal tokens, the newest first unless sorted; all of them at once."""
-    rows = api_tokens.list_of(_member(user_id).id, sort=query.sort)
-    return {"items": [as_dict(row) for row in rows], "next_cursor": None}
+    """A page of a member's personal tokens, the newest first unless sorted."""
+    return page_of(_member(user_id).id, query)
 
 
 @bp.get("/<uuid:member_token_id>")

@@ -39,9 +39,9 @@ class Grant(Given):
     """What is given for tokens: a password, the second factor after it, or a refresh token."""
 
     grant: Literal["password", "second-factor", "refresh"]
-    username: Annotated[str, Field(min_length=1, max_length=1000, examples=["member@acme.example"])] | None = None
+    username: Annotated[str, Field(min_length=1, max_length=1000)] | None = Field(None, examples=["vera@acme.example"])
     """Of `password`: an e-mail address, or a user name in the company's directory."""
-    password: _Secret | None = None
+    password: _Secret | None = Field(None, examples=["correct horse battery staple"])
     challenge: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
     """Of `second-factor`: from the answer to `password`."""
     code: Annotated[str, Field(min_length=1, max_length=api_sign_in.LONGEST_CODE)] | None = None
@@ -145,7 +145,7 @@ _GRANTS: dict[str, Callable[[Grant], Tokens]] = {
 
 def _given(body: Grant, *names: str) -> list[Any]:
     """The fields that the grant takes. Raises InvalidFields for one that is missing, or for another's."""
-    others = body.model_fields_set - {"grant", *names}
+    others = body.model_dump(exclude_none=True).keys() - {"grant", *names}
     faults = [{"field": name, "message": "is needed for this grant"} for name in names if not getattr(body, name)]
     faults += [{"field": name, "message": "does not belong to this grant"} for name in sorted(others)]
     if faults:

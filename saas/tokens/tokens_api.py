@@ -12,7 +12,7 @@ from auth.permissions import in_person
 from auth.token_models import ApiToken
 from saas.lookup import found
 from saas.operations import Answerable, operation
-from saas.shapes import Answer, Given, Page
+from saas.shapes import Answer, Given, Page, Paging, first_page
 
 bp = Blueprint("tokens_api", __name__, url_prefix="/api/v1/tokens")
 
@@ -29,7 +29,7 @@ class NewToken(Given):
     """When it ends; the rules of the workspace can ask for it."""
 
 
-class TokenQuery(Given):
+class TokenQuery(Paging):
     """In which order tokens are listed."""
 
     sort: Literal["-created", "created", "name", "-name", "used", "-used"] = "-created"
@@ -60,9 +60,8 @@ class MadeToken(TokenJson):
 @in_person
 @operation("List own tokens", query=TokenQuery, returns=Page[TokenJson], tag="Tokens")
 def list_tokens(query: TokenQuery) -> Answerable:
-    """The caller's personal tokens, the newest first unless sorted; all of them at once."""
-    rows = api_tokens.list_of(g.identity.user_id, sort=query.sort)
-    return {"items": [as_dict(row) for row in rows], "next_cursor": None}
+    """A page of the caller's personal tokens, the newest first unless sorted."""
+    return page_of(g.identity.user_id, query)
 
 
 @bp.post("")
@@ -88,6 +87,14 @@ def show(token_id: uuid.UUID) -> Answerable:
 def revoke(token_id: uuid.UUID) -> Answerable:
     """End one of the caller's personal tokens, at once."""
     api_tokens.revoke(found(api_tokens.find(token_id, user_id=g.identity.user_id)), actor=g.identity)
+
+
+def page_of(user_id: uuid.UUID, query: TokenQuery) -> dict[str, Any]:
+    """A page of somebody's personal tokens."""
+    order = api_tokens.ORDERS[query.sort]
+    rows = api_tokens.list_of(user_id, sort=query.sort, limit=query.limit + 1, after=query.place(order))
+    shown, more = first_page(rows, query.limit, order.write)
+    return {"items": [as_dict(row) for row in shown], "next_cursor": more}
 
 
 def as_dict(row: ApiToken) -> dict[str, Any]:

@@ -286,4 +286,6 @@ class TestCommandLine:
 
     @pytest.mark.parametrize("words", [[], ["--all-tenants", "acme"]], ids=["none", "both"])
     def test_it_has_to_be_said_whose(self, app: Flask, words: list[str]) -> None:
-        assert self.run(app, "rotate", *words).exit_code == 2
+        answer = self.run(app, "rotate", *words)
+        assert answer.exit_code == 2
+        assert "Name a tenant by its slug, or give --all-tenants." in answer.output

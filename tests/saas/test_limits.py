@@ -18,6 +18,7 @@ from auth.bearer import PERSONAL
 from config.plans import DEFAULT_PLAN
 from saas import create_app
 from saas.limits import SIGN_IN
+from tenants.lifecycle import suspend_tenant
 from tenants.models import TenantRow
 from tests.auth import sources
 from tests.auth.helpers import inside
@@ -129,6 +130,17 @@ def test_where_there_is_nothing_is_counted_too(made: Any) -> None:
     app = made(address=2)
     visitor = Visitor(app, make_workspace(app).host)
     assert statuses(visitor, 3, "/api/v1/nothing") == [404, 404, 429]
+
+
+def test_a_suspended_workspace_is_counted_too(made: Any) -> None:
+    app = made(address=2)
+    workspace = make_workspace(app)
+    with app.app_context():
+        suspend_tenant(workspace.slug)
+    visitor = Visitor(app, workspace.host)
+    assert told(visitor.get(ME)) == ("2", "1")
+    assert statuses(visitor, 2) == [403, 429]
+    assert statuses(Visitor(app, workspace.host, "192.0.2.7"), 1) == [403]
 
 
 def test_strangers_do_not_use_up_the_tenants(made: Any) -> None:

@@ -109,4 +109,4 @@ def test_a_header_is_told_of_only_where_it_means_something(described: dict[str, 
     assert "Idempotency-Key" in told["POST /api/v1/projects"]
     assert "Idempotency-Key" not in told["POST /api/v1/auth/token"]  # nobody is known whose key it could be
     assert "If-Match" in told["PATCH /api/v1/projects/{project_id}"]
-    assert "If-Match" not in told["PUT /api/v1/providers/order"]  # nothing is read there
+    assert "If-Match" not in told["POST /api/v1/projects"]  # what is made was not seen before

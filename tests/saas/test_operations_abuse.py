@@ -21,11 +21,11 @@ from tests.auth import sources
 from tests.auth.helpers import at_once, inside, mail_to, row_of
 from tests.factories import Workspace, make_project, make_workspace
 from tests.program import Program, personal_token, signed_in_program
+from tests.saas.things import SETTINGS, things
 
 UUID = re.compile("[0-9a-f-]{36}")
 STEP = 4
 """Parts of the driving of all operations, each with every so many values."""
-SETTINGS = {"issuer": "https://id.example", "client_id": "acme"}
 TEXTS: tuple[Any, ...] = (
     "", " ", "\u0000", "x" * 5000, "ï¿½", "\ufffe", "\U0001f600" * 80, "e" + "\u0301" * 300, "\u202eabc", "a\r\nB: c",
     "%00", "%", "_", "\\", "'", '"', "{}", "{{7*7}}", "%(name)s", "%s", "-1", "null", "true", "..", "/", "http://[",
@@ -108,29 +108,6 @@ def described(app: Flask) -> dict[str, Any]:
         return openapi.describe(app)
 
 
-def things(app: Flask, workspace: Workspace, program: Program) -> dict[str, str]:
-    """Ids of things that there are, by the names that they have in addresses."""
-    new = {
-        "group_id": ("groups", {"name": "Staff"}),
-        "role_id": ("roles", {"name": "Reader", "permissions": ["project:read"]}),
-        "client_id": ("apps", {"name": "App", "redirect_uris": ["https://x.example/"], "permissions": []}),
-        "account_id": ("service-accounts", {"name": "Robot"}),
-        "invitation_id": ("invitations", {"emails": ["new@x.example"], "role": "member"}),
-        "domain_id": ("domains", {"domain": f"{workspace.slug}.example"}),
-        "token_id": ("tokens", {"name": "x", "permissions": ["project:read"]}),
-    }
-    made = {name: program.post(f"/api/v1/{place}", body).json for name, (place, body) in new.items()}
-    return {name: str(told["id"] if "id" in told else told["items"][0]["id"]) for name, told in made.items()} | {
-        "config_id": str(sources.add(app, workspace, "work", "oidc", SETTINGS, secret="x")),
-        "user_id": str(workspace.people["member"].id),
-        "project_id": str(make_project(app, workspace)),
-        "provisioning_token_id": str(uuid.uuid4()),
-        "session_id": str(uuid.uuid4()),
-        "role": "viewer",
-        "permission": "project:read",
-    }
-
-
 def operations(described: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
     """All operations, those last that take something away."""
     found = [(method, path, each) for path, methods in described["paths"].items() for method, each in methods.items()]
@@ -160,7 +137,7 @@ def test_no_value_from_the_edges_breaks_anything(
         described = openapi.describe(postgres_app)
     workspace = make_workspace(postgres_app)
     program, faults = signed_in_program(postgres_app, workspace, "owner"), []
-    nasty, ids = Nasty(described), things(postgres_app, workspace, program)
+    nasty, ids = Nasty(described), things(postgres_app, workspace)
     for method, path, operation in operations(described):
         if path == "/api/v1/auth/revoke":  # it would be the caller's own
             continue
@@ -201,7 +178,7 @@ class TestStates:
         self, app: Flask, acme: Workspace, path: str, method: str, bodies: list[dict[str, Any]]
     ) -> None:
         programs = [signed_in_program(app, acme, "owner") for _ in bodies]
-        ids = things(app, acme, programs[0])
+        ids = things(app, acme)
         address = path.format(**ids, owner=acme.people["owner"].id)
         if "role_id" in bodies[0]:
             known = {one["name"]: one["id"] for one in programs[0].get("/api/v1/roles").json["items"]}

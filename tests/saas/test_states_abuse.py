@@ -1,7 +1,7 @@
 """`If-Match`, `If-None-Match` and `ETag`: what is no condition, and who changes the same without one."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,14 +12,15 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
 from auth.models import Group, Role, User
-from saas import operations
+from saas import openapi, operations
 from saas.projects.models import Project
 from tenants.db import Base
 from tenants.models import TenantRow
+from tests.auth import sources
 from tests.auth.helpers import inside
 from tests.factories import Workspace, make_project, make_workspace
 from tests.program import Program, personal_token, signed_in_program
-from tests.saas.test_operations_abuse import things
+from tests.saas.things import SETTINGS, things
 from tests.statements import counted
 from tests.visitor import sign_in
 
@@ -83,7 +84,7 @@ def test_who_wants_to_change_anything_but_a_state_is_heard_too(program: Program,
 
 def test_a_change_tells_the_state_that_a_read_does(app: Flask, acme: Workspace) -> None:
     program = signed_in_program(app, acme, "owner")
-    ids = things(app, acme, program)
+    ids = things(app, acme)
     bodies = {
         "/api/v1/projects/{project_id}": {"description": "New", "due_on": "2031-01-31"},
         "/api/v1/groups/{group_id}": {"name": "Others"},
@@ -104,6 +105,51 @@ def test_a_change_tells_the_state_that_a_read_does(app: Flask, acme: Workspace) 
         assert (path, answer.headers["ETag"]) != (path, before)
         narrow = program.open("PATCH", f"{address}?fields={next(iter(body))}", json=body)
         assert (path, narrow.headers["ETag"]) == (path, etag(program, address))
+
+
+CONDITIONAL: Mapping[str, tuple[str, dict[str, Any] | None]] = {
+    "/api/v1/members/{user_id}/roles/{role}": ("PUT", {"ends_at": "2100-01-31T12:00:00Z"}),
+    "/api/v1/members/{user_id}/roles/viewer": ("DELETE", None),
+    "/api/v1/service-accounts/{account_id}/roles/{role_id}": ("DELETE", None),
+    "/api/v1/groups/{group_id}/roles/{role_id}": ("DELETE", None),
+    "/api/v1/groups/{group_id}/members/{user_id}": ("DELETE", None),
+    "/api/v1/projects/{project_id}/editors/{user_id}": ("DELETE", None),
+    "/api/v1/providers/{config_id}/provisioning/tokens/{provisioning_token_id}": ("DELETE", None),
+}
+
+
+def test_what_is_given_is_changed_and_taken_as_it_was_seen(app: Flask, acme: Workspace) -> None:
+    owner, ids = signed_in_program(app, acme, "owner"), things(app, acme)
+    for path, (method, body) in CONDITIONAL.items():
+        address, options = path.format(**ids), {"json": body} if body is not None else {}
+        seen = etag(owner, address)
+        other = owner.open(method, address, headers={"If-Match": '"other"'}, **options)
+        assert (path, other.status_code) == (path, 412)
+        assert (path, etag(owner, address)) == (path, seen)
+        done = owner.open(method, address, headers={"If-Match": seen}, **options)
+        assert (path, done.status_code) == (path, 204), done.text
+        left = owner.get(address)
+        assert (path, left.status_code) == (path, 404 if method == "DELETE" else 200)
+        assert left.headers.get("ETag") != seen
+
+
+def test_the_order_of_providers_is_changed_as_it_was_seen(app: Flask, acme: Workspace) -> None:
+    owner, address = signed_in_program(app, acme, "owner"), "/api/v1/providers/order"
+    first, second = (str(sources.add(app, acme, name, "oidc", SETTINGS, secret="x")) for name in ("one", "two"))
+    seen, turned = etag(owner, address), {"ids": [second, first]}
+    assert owner.get(address).json == {"ids": [first, second]}
+    assert owner.open("PUT", address, json=turned, headers={"If-Match": seen}).status_code == 200
+    assert owner.get(address).json == turned
+    again = owner.open("PUT", address, json={"ids": [first, second]}, headers={"If-Match": seen})
+    assert (again.status_code, owner.get(address).json) == (412, turned)
+
+
+def test_what_can_be_changed_can_be_read(app: Flask) -> None:
+    with app.app_context():
+        paths = openapi.describe(app)["paths"]
+    changed = {path: methods for path, methods in paths.items() if methods.keys() & {"put", "patch", "delete"}}
+    assert len(changed) > 25
+    assert {path for path, methods in changed.items() if "get" not in methods} == set()
 
 
 def test_a_change_at_our_pages_is_a_change(app: Flask, acme: Workspace, program: Program, project: str) -> None:
@@ -132,7 +178,7 @@ def test_nobody_changes_it_between_the_look_and_the_change(
 ) -> None:
     workspace = make_workspace(postgres_app)
     program = signed_in_program(postgres_app, workspace, "owner")
-    address = path.format(**things(postgres_app, workspace, program))
+    address = path.format(**things(postgres_app, workspace))
     held: list[bool] = []
     looked = _watch(monkeypatch, lambda: held.extend(_is_held(postgres_app, workspace, one, address) for one in models))
     body = {"shortest_password": 11} if path.endswith("policy") else {"name": "Other"}

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from auth import accounts, invitations, members, roles
+from auth import accounts, invitations, local_groups, members, roles
 from auth.audit_models import AuditEvent
 from auth.holdings import find_holder
 from tenants.db import now
@@ -79,6 +79,21 @@ class TestRoles:
             holder = find_holder(viewer.id)
         assert holder is not None
         assert [held.expires_at for held in holder.held if held.role == "member"] == [end]
+
+    def test_one_is_shown_as_it_was_given_by_hand(self, app: Flask, acme: Workspace, admin: Visitor) -> None:
+        viewer, end = acme.people["viewer"], now() + timedelta(days=2)
+        with inside(app, acme):
+            roles.grant_role(row_of(viewer), "member", actor=None, origin="default")
+            group = local_groups.create_group("Staff", actor=None)
+            local_groups.add_member(group, row_of(viewer), actor=None)
+            local_groups.give_role(group, roles.get_role("admin"), actor=None)
+        path = f"{API}/{viewer.id}/roles"
+        assert put(admin, f"{path}/member", {"ends_at": end.isoformat()}) == 204
+        shown = admin.get(f"{path}/member").json
+        assert (shown["role"], shown["origin"], shown["lapsed"]) == ("member", "manual", False)
+        assert shown == next(one for one in admin.get(f"{API}/{viewer.id}").json["grants"] if one["id"] == shown["id"])
+        for other in ("admin", "owner", "nobody"):  # through a group, not at all, and no role
+            assert admin.get(f"{path}/{other}").status_code == 404
 
     def test_a_role_may_have_a_stroke_in_its_name(self, app: Flask, acme: Workspace, admin: Visitor) -> None:
         with inside(app, acme):

@@ -8,6 +8,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from auth import roles
+from saas.api import write_cursor
 from tests.auth.helpers import grant, inside
 from tests.factories import Workspace, add_person
 from tests.saas.admin.test_roles_views import builtin, make, manager, stored
@@ -28,7 +29,7 @@ def send(visitor: Visitor, method: str, path: str, body: Any = None) -> TestResp
 
 
 def test_the_catalogue_describes_each_permission_and_names_its_feature(admin: Visitor) -> None:
-    answer = admin.get(PERMISSIONS).json
+    answer = admin.get(f"{PERMISSIONS}?limit=100").json
     found = {item["name"]: item for item in answer["items"]}
     assert found["project:read"] == {
         "name": "project:read",
@@ -38,6 +39,14 @@ def test_the_catalogue_describes_each_permission_and_names_its_feature(admin: Vi
     assert found["role:manage"]["feature"] == "Administration"
     assert all(item["description"] for item in answer["items"])
     assert answer["next_cursor"] is None
+
+
+def test_the_catalogue_goes_on_behind_a_permission_that_there_is(admin: Visitor) -> None:
+    first = admin.get(f"{PERMISSIONS}?limit=2").json
+    second = admin.get(f"{PERMISSIONS}?limit=2&cursor={first['next_cursor']}").json
+    everything = admin.get(f"{PERMISSIONS}?limit=100").json["items"]
+    assert first["items"] + second["items"] == everything[:4]
+    assert admin.get(f"{PERMISSIONS}?cursor={write_cursor('project:none')}").status_code == 422
 
 
 def test_a_role_is_made_shown_changed_and_deleted(app: Flask, acme: Workspace, admin: Visitor) -> None:

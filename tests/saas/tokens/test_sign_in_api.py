@@ -49,6 +49,11 @@ class TestPassword:
         assert answer.json["refresh_token"].startswith("tnt_rt_")
         assert program.is_signed_in
 
+    def test_null_is_as_good_as_left_out(self, acme: Workspace, program: Program) -> None:
+        member, others = acme.people["member"], {"challenge": None, "code": None, "refresh_token": None}
+        answer = program.ask_tokens(grant="password", username=member.email, password=member.password, **others)
+        assert answer.status_code == 200, answer.text
+
     def test_no_cookie_is_set_and_none_is_changed(self, acme: Workspace, member: Visitor) -> None:
         before = member.cookies()
         owner = acme.people["owner"]
