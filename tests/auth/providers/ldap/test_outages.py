@@ -84,8 +84,8 @@ class TestOutages:
         uid = unique("failover")
         directory.add_person(uid)
         with make() as dead:
-            provider = connected_to(directory, servers=[dead.url, directory.url], insecure=True, timeout=2.4)
-            with in_time(2.4):
+            provider = connected_to(directory, servers=[dead.url, directory.url], insecure=True, timeout=4.8)
+            with in_time(4.8):
                 assert sign_in(provider, uid).login == uid
 
     def test_a_wrong_password_is_no_reason_to_ask_the_next_one(self, directory: OpenLdapServer) -> None:
