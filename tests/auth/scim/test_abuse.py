@@ -92,7 +92,7 @@ def alice(provider: Provider, acme: Workspace) -> dict[str, Any]:
     return provider.add_user(f"alice@{acme.slug}.example", externalId="1")
 
 
-def fits(answer: Any) -> None:
+def expect_scim(answer: Any) -> None:
     """It is an answer of SCIM's, and no fault of ours."""
     assert answer.status_code < 500 or answer.status_code == 501, answer.text[:300]
     if answer.status_code >= 400:
@@ -110,7 +110,7 @@ def test_a_hostile_filter_finds_nobody_else_and_breaks_nothing(
         provider.get("/", query_string={"filter": asked}),
         provider.get("/Groups", query_string={"filter": asked}),
     ):
-        fits(answer)
+        expect_scim(answer)
         if answer.status_code == 200:
             assert {one["id"] for one in answer.get_json().get("Resources", [])} <= {alice["id"]}
 
@@ -125,18 +125,18 @@ def test_a_path_of_a_patch_breaks_nothing(provider: Provider, alice: dict[str, A
     team = provider.add_group("staff", alice)
     for op, value in (("add", {"value": "x"}), ("replace", "x"), ("remove", None), ("drop", "x")):
         operation = {"op": op, "path": PATHS[number], "value": value}
-        fits(provider.patch("Users", alice, operation))
-        fits(provider.patch("Groups", team, operation))
+        expect_scim(provider.patch("Users", alice, operation))
+        expect_scim(provider.patch("Groups", team, operation))
 
 
 @pytest.mark.parametrize("number", range(len(VALUES)))
 def test_a_value_of_any_type_breaks_nothing(provider: Provider, alice: dict[str, Any], number: int) -> None:
     value = VALUES[number]
     for name in ("userName", "externalId", "active", "emails", "name", "schemas", "id", "meta", "password"):
-        fits(provider.send("POST", "/Users", {"schemas": [USER], "userName": "bob", name: value}))
-        fits(provider.patch("Users", alice, {"op": "add", "value": {name: value}}))
+        expect_scim(provider.send("POST", "/Users", {"schemas": [USER], "userName": "bob", name: value}))
+        expect_scim(provider.patch("Users", alice, {"op": "add", "value": {name: value}}))
     for name in ("displayName", "members", "externalId"):
-        fits(provider.send("POST", "/Groups", {"schemas": [GROUP], "displayName": "staff", name: value}))
+        expect_scim(provider.send("POST", "/Groups", {"schemas": [GROUP], "displayName": "staff", name: value}))
 
 
 @given(body=json_values)
@@ -144,7 +144,7 @@ def test_a_value_of_any_type_breaks_nothing(provider: Provider, alice: dict[str,
 def test_a_body_of_any_shape_breaks_nothing(provider: Provider, body: Any) -> None:
     raw = json.dumps(body)
     for method, path in (("POST", "/Users"), ("POST", "/Bulk"), ("POST", "/.search"), ("PATCH", "/Users/x")):
-        fits(provider.send(method, path, data=raw, content_type="application/scim+json"))
+        expect_scim(provider.send(method, path, data=raw, content_type="application/scim+json"))
 
 
 @pytest.mark.parametrize(
@@ -155,14 +155,14 @@ def test_a_body_of_any_shape_breaks_nothing(provider: Provider, body: Any) -> No
 def test_what_is_no_json_is_refused(provider: Provider, raw: bytes) -> None:
     for content_type in ("application/scim+json", "text/plain", "application/x-www-form-urlencoded", ""):
         answer = provider.send("POST", "/Users", data=raw, content_type=content_type)
-        fits(answer)
+        expect_scim(answer)
         assert answer.status_code in (400, 415)
 
 
 def test_too_large_a_body_is_refused(provider: Provider) -> None:
     raw = b'{"userName":"' + b"x" * (1024 * 1024) + b'"}'
     answer = provider.send("POST", "/Users", data=raw, content_type="application/scim+json")
-    fits(answer)
+    expect_scim(answer)
     assert answer.status_code == 413
 
 
@@ -187,7 +187,7 @@ def test_a_resource_does_not_grow_without_end(provider: Provider, alice: dict[st
 )  # fmt: skip
 def test_a_query_of_any_kind_breaks_nothing(provider: Provider, alice: dict[str, Any], query: dict[str, str]) -> None:
     for path in ("/Users", "/", f"/Users/{alice['id']}", "/Schemas", "/ServiceProviderConfig"):
-        fits(provider.get(path, query_string=query))
+        expect_scim(provider.get(path, query_string=query))
 
 
 @pytest.mark.parametrize(
@@ -243,9 +243,11 @@ def test_no_letter_breaks_anything(provider: Provider, letter: str) -> None:
     ):  # fmt: skip
         body = {"schemas": [USER], "userName": f"bob{number}"} | {name: value}
         answer = provider.send("POST", "/Users", data=json.dumps(body), content_type="application/scim+json")
-        fits(answer)
+        expect_scim(answer)
         if answer.status_code == 201:
-            fits(provider.patch("Users", answer.get_json(), {"op": "add", "path": "displayName", "value": letter}))
+            expect_scim(
+                provider.patch("Users", answer.get_json(), {"op": "add", "path": "displayName", "value": letter})
+            )
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])

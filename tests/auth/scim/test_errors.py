@@ -17,7 +17,7 @@ from tests.factories import Workspace
 ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
 
 
-def told(answer: TestResponse, status: int) -> dict[str, Any]:
+def expect_error(answer: TestResponse, status: int) -> dict[str, Any]:
     """The error that was answered, which is a document of SCIM's and tells nothing of our insides."""
     assert (answer.status_code, answer.content_type) == (status, "application/scim+json"), answer.text
     error: dict[str, Any] = answer.get_json()
@@ -41,56 +41,64 @@ def breaking(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
      Busy()],
     ids=["lost", "none left", "away", "busy"],
 )  # fmt: skip
-def test_what_is_not_to_be_had_now(provider: Provider, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_what_cannot_be_reached_now_is_said_as_scim_does(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     breaking(monkeypatch, error)
     answer = provider.get("/Users")
-    assert "secret" not in told(answer, 503)["detail"]
+    assert "secret" not in expect_error(answer, 503)["detail"]
     assert int(answer.headers["Retry-After"]) > 0
 
 
-def test_too_much_at_once(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_sends_too_much_is_told_when_to_come_again(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     breaking(monkeypatch, Throttled(7))
     answer = provider.get("/Users")
-    told(answer, 429)
+    expect_error(answer, 429)
     assert answer.headers["Retry-After"] == "7"
 
 
-def test_a_fault_of_ours(app: Flask, provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_ours_tells_nothing_of_itself(
+    app: Flask, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)
     breaking(monkeypatch, RuntimeError("secret"))
-    assert "secret" not in told(provider.get("/Users"), 500)["detail"]
+    assert "secret" not in expect_error(provider.get("/Users"), 500)["detail"]
 
 
-def test_a_database_that_is_lost_at_the_end(app: Flask, provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_is_lost_at_the_commit_is_no_success(
+    app: Flask, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)
 
     def fail(_session: Any) -> None:
         raise OperationalError("COMMIT", {}, Exception("gone"))
 
     monkeypatch.setattr("tenants.db.TenantSession.commit", fail)
-    told(provider.send("POST", "/Users", {"schemas": [USER], "userName": "bob"}), 503)
+    expect_error(provider.send("POST", "/Users", {"schemas": [USER], "userName": "bob"}), 503)
 
 
 @pytest.mark.parametrize(
     "path", ["/scim", "/scim/", "/scim/v1/Users", "/scim/v3", "/scim/v2/Nothing", "/scim/v2/a/b/c"]
 )
-def test_an_address_that_there_is_not(provider: Provider, path: str) -> None:
+def test_an_unknown_address_is_not_found(provider: Provider, path: str) -> None:
     headers = {"Authorization": f"Bearer {provider.token}", "Accept": "text/html"}
-    told(provider.client.get(path, base_url=provider.base, headers=headers), 404)
+    expect_error(provider.client.get(path, base_url=provider.base, headers=headers), 404)
 
 
 @pytest.mark.parametrize(
     ("method", "path"), [("DELETE", "/Users"), ("POST", "/Schemas"), ("PUT", "/Bulk"), ("TRACE", "/Users")]
 )
-def test_a_method_that_an_address_does_not_take(provider: Provider, method: str, path: str) -> None:
+def test_a_method_that_an_address_does_not_take_is_refused_with_those_it_does(
+    provider: Provider, method: str, path: str
+) -> None:
     answer = provider.send(method, path)
-    told(answer, 405)
+    expect_error(answer, 405)
     assert answer.headers["Allow"]
 
 
-def test_a_workspace_that_there_is_not(app: Flask, provider: Provider) -> None:
+def test_an_unknown_workspace_is_not_found(app: Flask, provider: Provider) -> None:
     provider.base = "http://nobody.localhost"
-    told(provider.get("/Users"), 404)
+    expect_error(provider.get("/Users"), 404)
 
 
 @pytest.mark.parametrize(
@@ -104,15 +112,15 @@ def test_a_workspace_that_there_is_not(app: Flask, provider: Provider) -> None:
     ],
     ids=["open", "deep", "binary", "no JSON", "large"],
 )
-def test_a_body_that_is_not_taken(
+def test_a_body_that_cannot_be_read_is_refused_with_its_reason(
     provider: Provider, body: bytes, content_type: str, status: int, kind: str | None
 ) -> None:
     answer = provider.send("POST", "/Users", data=body, content_type=content_type)
-    assert told(answer, status).get("scimType") == kind
+    assert expect_error(answer, status).get("scimType") == kind
 
 
-def test_an_address_with_a_nul(provider: Provider) -> None:
-    told(provider.get("/Users?filter=%00"), 400)
+def test_an_address_with_a_nul_is_refused(provider: Provider) -> None:
+    expect_error(provider.get("/Users?filter=%00"), 400)
 
 
 def test_elsewhere_nothing_speaks_scim(app: Flask, acme: Workspace, provider: Provider) -> None:
